@@ -1,0 +1,68 @@
+# Two commands on a fresh machine: `make run` and `make test`. Everything they need they install themselves.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PORT ?= 8080
+HOST ?= 127.0.0.1
+DATA ?= data
+PY   := .venv/bin/python
+UV   := .venv/bin/uv
+
+.PHONY: help setup run test check bench lock format docs compat clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# python3-venv is a package of its own on Debian; without it `python3 -m venv` cannot bring pip along.
+$(UV): requirements/tools.txt
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || bin/apt-install python3-venv
+	@test -x $(PY) || python3 -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	@touch $@
+
+.venv/.run-ready: requirements/run.txt pyproject.toml $(UV)
+	@echo 'Installing the locked dependencies ...'
+	@test -e .venv/.dev-ready || $(UV) pip install --quiet --require-hashes -r requirements/run.txt
+	@bin/link-source
+	@touch $@
+
+.venv/.dev-ready: requirements/dev.txt pyproject.toml $(UV)
+	@echo 'Installing the locked dependencies for tests and checks ...'
+	@$(UV) pip install --quiet --require-hashes -r requirements/dev.txt
+	@bin/link-source
+	@touch $@ .venv/.run-ready
+
+.venv/.system-ready: bin/apt-install
+	@bin/apt-install --missing postgresql:/usr/lib/postgresql chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto
+	@touch $@
+
+setup: .venv/.dev-ready .venv/.system-ready ## Install everything that running, testing and checking need
+
+run: .venv/.run-ready ## Gateway, twin of both wallets and a seeded test merchant on http://HOST:PORT (default 8080)
+	@exec .venv/bin/opentill sandbox --host $(HOST) --port $(PORT) --data $(DATA)
+
+test: setup ## All tests, on SQLite and PostgreSQL, with a real browser
+	@$(PY) -m pytest $(ARGS)
+
+check: .venv/.dev-ready ## Style, types, import rules
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+format: .venv/.dev-ready ## Format the code
+	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .
+
+docs: .venv/.dev-ready ## Write the generated documents anew
+	@$(PY) -m opentill.cli.reference docs
+
+lock: $(UV) ## Resolve and lock the dependencies anew
+	@export UV_CUSTOM_COMPILE_COMMAND='make lock'; \
+	compile="$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11"; \
+	$$compile pyproject.toml -o requirements/run.txt; \
+	$$compile --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt; \
+	$$compile requirements/tools.in -o requirements/tools.txt
+
+clean: ## Remove what was built and installed (not DATA)
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What every layer may use: errors, money, time, numbers, settings, logs, metrics, outgoing calls, sealing."""

@@ -1,0 +1,56 @@
+"""Metrics, in Prometheus form at `GET /metrics`. Every metric is declared here and nowhere else."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+_LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "opentill_requests",
+            "Calls of the merchants' API by command and error number (0 is success).",
+            ["command", "code"],
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "opentill_request_seconds",
+            "Time to answer a call of the merchants' API, seconds.",
+            ["command"],
+            buckets=_LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.wallet_calls = Counter(
+            "opentill_wallet_calls",
+            "Calls to the wallets by channel, operation and outcome.",
+            ["channel", "operation", "outcome"],
+            registry=self.registry,
+        )
+        self.callbacks = Counter(
+            "opentill_callbacks",
+            "Callbacks received from the wallets by channel and what became of them.",
+            ["channel", "result"],
+            registry=self.registry,
+        )
+        self.moves = Counter(
+            "opentill_order_moves",
+            "Orders that changed their state, by the new state.",
+            ["state"],
+            registry=self.registry,
+        )
+        self.deliveries = Counter(
+            "opentill_deliveries",
+            "Attempts to deliver a notification by result.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.alarms = Counter(
+            "opentill_alarms", "Events that need a person, by kind.", ["kind"], registry=self.registry
+        )
+
+    def text(self) -> bytes:
+        """The exposition text of all metrics."""
+        return generate_latest(self.registry)
