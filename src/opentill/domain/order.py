@@ -1,0 +1,105 @@
+"""An order: its states, the moves between them (design 5), and what is bought."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+
+class OrderState(StrEnum):
+    CREATED = "CREATED"
+    WAITING = "WAITING"
+    PAID = "PAID"
+    FAILED = "FAILED"
+    CLOSED = "CLOSED"
+    REVERSED = "REVERSED"
+
+
+OPEN_STATES = frozenset({OrderState.CREATED, OrderState.WAITING})
+
+# design 5. Nothing leaves PAID: refunds are amounts, not states.
+MOVES: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.CREATED: frozenset(
+        {OrderState.WAITING, OrderState.PAID, OrderState.FAILED, OrderState.CLOSED, OrderState.REVERSED}
+    ),
+    OrderState.WAITING: frozenset({OrderState.PAID, OrderState.FAILED, OrderState.CLOSED, OrderState.REVERSED}),
+    OrderState.FAILED: frozenset({OrderState.PAID}),
+    OrderState.CLOSED: frozenset({OrderState.PAID}),
+    OrderState.REVERSED: frozenset({OrderState.PAID}),
+    OrderState.PAID: frozenset(),
+}
+
+
+class PaymentWay(StrEnum):
+    """Which interface opened the order."""
+
+    SCAN = "SCAN"
+    BARCODE = "BARCODE"
+    H5 = "H5"
+    MP = "MP"
+
+
+class GoodsLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of goods_list (protocol 5). `unit_price_fen` is per unit; `quantity` has at most 3 decimals."""
+
+    quantity: Decimal
+    unit_price_fen: int
+    goods_id: str = ""
+    goods_num: str = ""
+    name: str = ""
+    sku_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """What sales are counted under: the first non-empty of sku, id, num, name (protocol 5)."""
+        return self.sku_id or self.goods_id or self.goods_num or self.name
+
+    @property
+    def total_fen(self) -> int:
+        """Quantity times unit price, rounded half up to the fen."""
+        return int((self.quantity * self.unit_price_fen).quantize(Decimal(1), rounding="ROUND_HALF_UP"))
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order as it is stored. `order_no` is ours, `local_order_no` the integrator's, `channel_trade_no` the wallet's.
+
+    `channel` and `account_id` are 0 until known (an h5 link before somebody opens it).
+    """
+
+    app_id: int
+    order_no: str
+    local_order_no: str
+    attempt: int
+    merchant_id: int
+    store_id: int
+    operator_id: str
+    account_id: int
+    channel: int
+    way: PaymentWay
+    state: OrderState
+    amount_fen: int
+    un_discount_fen: int | None
+    subject: str
+    goods: tuple[GoodsLine, ...]
+    notify_url: str
+    device_create_ip: str
+    created_at_ms: int
+    expires_at_ms: int
+    qr_text: str = ""
+    channel_trade_no: str = ""
+    received_fen: int = 0
+    discount_fen: int = 0
+    refunding_fen: int = 0
+    refunded_fen: int = 0
+    paid_at_ms: int = 0
+    refunded_at_ms: int = 0
+    asked_at_ms: int = 0
+    is_late: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+
+def may_move(from_state: OrderState, to_state: OrderState) -> bool:
+    return to_state in MOVES[from_state]

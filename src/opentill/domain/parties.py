@@ -1,0 +1,71 @@
+"""Who takes part: merchants, the apps that call us, their cashiers, and the accounts that receive the money."""
+
+import msgspec
+
+ALIPAY = 1
+WECHAT = 2
+
+DEFAULT_TOLERANCE_MS = 600_000  # protocol 2
+DEFAULT_ORDER_LIFE_MS = 2 * 3_600_000
+"""Expiry of a new order; both wallets' QR codes die after 2 h (channels A.7, B.4)."""
+
+
+class AppRules(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Per-app settings, stored as JSON and effective without a restart."""
+
+    sign_method: str = "MD5"
+    """MD5 (compatible), HMAC-SHA256 or RSA2 (strict); protocol 2 and 8."""
+    tolerance_ms: int = DEFAULT_TOLERANCE_MS
+    idempotent_replay: bool = False
+    goods_price_unit: str = "yuan"
+    default_notify_url: str = ""
+    order_life_ms: int = DEFAULT_ORDER_LIFE_MS
+    commands: tuple[str, ...] = ()
+    """Commands the app may call; empty: all."""
+    refund_sources: tuple[str, ...] = ()
+    """CIDRs refund and reverse may come from; empty: any."""
+    refund_ceiling_fen: int = 0
+    """Most that may be refunded in one day, fen; 0: no ceiling."""
+    notify_hosts: tuple[str, ...] = ()
+    """Host names notifications may go to; empty: any."""
+    notify_refunds: bool = False
+    notify_cancels: bool = False
+    notify_failures: bool = False
+    late_payment: str = "accept"
+    """What happens to money that comes after the order ended: accept, refund or hold."""
+    public_key_pem: str = ""
+    """The app's RSA public key, for RSA2."""
+
+
+class App(msgspec.Struct, frozen=True, kw_only=True):
+    """An integrator. `key` signs its requests; `merchant_ids` are the merchants it may act for."""
+
+    app_id: int
+    app: str
+    name: str
+    key: str
+    rules: AppRules
+    merchant_ids: frozenset[int]
+    is_disabled: bool
+
+
+class Operator(msgspec.Struct, frozen=True, kw_only=True):
+    """A cashier; names the receiving account of each wallet (`accounts`: channel number to account id)."""
+
+    operator_id: str
+    merchant_id: int
+    store_id: int
+    name: str
+    accounts: dict[int, int]
+    is_disabled: bool
+
+
+class ChannelAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """A merchant's account at one wallet. `settings` hold its keys: never log them."""
+
+    account_id: int
+    merchant_id: int
+    channel: int
+    name: str
+    settings: dict[str, str]
+    is_disabled: bool
