@@ -24,7 +24,10 @@ WAITS_MS = (
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """One message owed to a merchant. `fields` are fixed when the row is written; `sign` is made at the first attempt."""
+    """One message owed to a merchant.
+
+    `fields` are fixed when the row is written; `sign` is made once, at the first attempt.
+    """
 
     app_id: int
     notification_id: str

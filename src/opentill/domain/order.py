@@ -61,8 +61,9 @@ class GoodsLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One order as it is stored. `order_no` is ours, `local_order_no` the integrator's, `channel_trade_no` the wallet's.
+    """One order as it is stored.
 
+    `order_no` is ours, `local_order_no` the integrator's, `channel_trade_no` the wallet's.
     `channel` and `account_id` are 0 until known (an h5 link before somebody opens it).
     """
 
