@@ -40,9 +40,9 @@ class RefundOutcome(Enum):
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """What a channel needs to open a trade. `trade_no` is the wallet's out_trade_no (our number, maybe with an attempt).
+    """What a channel needs to open a trade.
 
-    `subject` is the merchant's text; the adapter replaces what its wallet refuses. `callback_url` is absolute.
+    `trade_no` is the wallet's out_trade_no (our number, maybe with an attempt). `subject` is the merchant's text; the adapter replaces what its wallet refuses. `callback_url` is absolute.
     """
 
     trade_no: str
@@ -79,8 +79,21 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     line_discounts: tuple[LineDiscount, ...] = ()
 
 
+# Codes of our own, where the wallet's words are missing or not to be believed. `HTTP_<status>` is one more.
+NOT_SENT = "NOT_SENT"
+"""The request did not leave, so nothing can have happened."""
+REPLY_LOST = "REPLY_LOST"
+UNREADABLE = "UNREADABLE"
+"""A reply that is cut, not in the wallet's format, or about another trade."""
+BAD_SIGNATURE = "BAD_SIGNATURE"
+"""A reply whose signature is wrong, or missing where it matters: alarm."""
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A wallet's answer about a trade. `code` and `message` are the wallet's own words, for the timeline."""
+    """A wallet's answer about a trade. `code` and `message` are the wallet's own words, for the timeline.
+
+    PAID always carries `payment`.
+    """
 
     outcome: Outcome
     code: str
@@ -173,7 +186,10 @@ class AccountProblem(Exception):
 
 
 class Wire(msgspec.Struct, frozen=True):
-    """How a channel reaches its wallet. `base_url` has no trailing slash; signatures cover the path after it."""
+    """How a channel reaches its wallet. `base_url` has no trailing slash; signatures cover the path after it.
+
+    `timeout_s` is the longest wait for one answer unless a call says otherwise.
+    """
 
     outbound: Outbound
     base_url: str
@@ -203,6 +219,14 @@ class Channel(Protocol[A]):
         """Whether a customer's payment code belongs to this wallet (protocol 4.2)."""
         ...
 
+    async def prepare(self, account: A) -> None:
+        """Fetch what verifying needs and the account does not hold (WeChat's platform certificates).
+
+        For when an account is opened or its callbacks fail; every call does it by itself when due, reading a callback
+        never does. Never raises.
+        """
+        ...
+
     async def create_qr(self, account: A, trade: Trade) -> Answer:
         """Open a trade and get the text of its QR code. ACCEPTED (with qr_text), REFUSED, PAID, CLOSED or UNKNOWN."""
         ...
@@ -224,17 +248,37 @@ class Channel(Protocol[A]):
         ...
 
     async def reverse(self, account: A, trade_no: str) -> Answer:
-        """Undo a charge of unknown outcome. CLOSED (`was_refunded` when it had been paid), NOT_FOUND, UNKNOWN, REFUSED."""
+        """Undo a charge of unknown outcome. CLOSED, NOT_FOUND, REFUSED or UNKNOWN.
+
+        `was_refunded` when it had been paid; then `payment` says what had come in, unless the wallet did not tell.
+        """
         ...
 
-    async def refund(self, account: A, request: RefundRequest) -> RefundAnswer: ...
+    async def refund(self, account: A, request: RefundRequest) -> RefundAnswer:
+        """Give money back under `refund_no`; repeating the same request is harmless.
 
-    async def query_refund(
-        self, account: A, request: RefundRequest, *, timeout_s: float | None = None
-    ) -> RefundAnswer: ...
+        REFUSED only once the wallet has also said that it knows no refund of this number, so a new one can be made.
+        """
+        ...
+
+    async def query_refund(self, account: A, request: RefundRequest, *, timeout_s: float | None = None) -> RefundAnswer:
+        """Ask where a refund stands: SUCCEEDED, PENDING, REFUSED, NOT_FOUND or UNKNOWN."""
+        ...
 
     def read_callback(self, account: A, headers: Mapping[str, str], body: bytes) -> Callback:
         """Verify (raw bytes) and decrypt a message of the wallet; header names lower case. Raises CallbackRefused."""
         ...
 
-    def callback_reply(self, *, is_accepted: bool) -> CallbackReply: ...
+    def callback_reply(self, *, is_accepted: bool) -> CallbackReply:
+        """What to answer a callback with; one that is not accepted comes again."""
+        ...
+
+
+def is_fresh(clock: Clock, at_ms: int, *, tolerance_ms: int) -> bool:
+    """Whether a stranger's time lies within the tolerance of now: the clock's, or the one it was moved from.
+
+    design 7: a sandbox's clock may be moved, the strangers' clocks are not.
+    """
+    now_ms = clock.now_ms()
+    shift_ms: int = getattr(clock, "shift_ms", 0)
+    return any(abs(now - at_ms) < tolerance_ms for now in (now_ms, now_ms - shift_ms))
