@@ -2,8 +2,18 @@
 
 import asyncio
 import inspect
+from collections.abc import Iterator
 
 import pytest
+
+from tests import databases
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database_servers() -> Iterator[None]:
+    """What tests start through `tests/databases.py` ends with the last of them."""
+    yield
+    databases.stop_servers()
 
 
 @pytest.hookimpl(tryfirst=True)
