@@ -1,0 +1,1 @@
+"""Alipay: one gateway URL, RSA2 (channels A)."""

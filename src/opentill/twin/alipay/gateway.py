@@ -1,0 +1,122 @@
+"""`gateway.do`: checks a request, runs its method, signs the answer (channels A.1 to A.5, A.16)."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from opentill.base.clock import real_now_ms
+from opentill.base.logs import logger
+from opentill.twin import times
+from opentill.twin.alipay import operations, wire
+from opentill.twin.alipay.wire import Call, Failure
+from opentill.twin.context import Context
+from opentill.twin.merchants import AlipayAccount
+from opentill.twin.web import BodyTooLarge, read_body
+
+MAX_SKEW_MS = 15 * times.MINUTE_MS
+_log = logger("twin.alipay")
+
+METHODS: dict[str, Callable[[Context, Call], dict[str, Any]]] = {
+    "alipay.trade.precreate": operations.precreate,
+    "alipay.trade.query": operations.query,
+}
+
+
+class Gateway:
+    """Alipay's one URL."""
+
+    def __init__(self, twin: Context) -> None:
+        self._twin = twin
+
+    def routes(self) -> list[Route]:
+        return [Route("/gateway.do", self.answer, methods=["GET", "POST"])]
+
+    async def answer(self, request: Request) -> Response:
+        """Always HTTP 200 with JSON text, even for failures (channels A.1)."""
+        try:
+            params = wire.read_params(request.scope["query_string"], await read_body(request))
+        except (ValueError, BodyTooLarge):
+            params = {}
+        encoding = wire.CHARSETS.get(params.get("charset", "utf-8").lower(), "utf-8")
+        account = self._twin.merchants.alipay.get(params.get("app_id", ""))
+        code, sub_code = "10000", ""
+        try:
+            node, is_signed = self._run(params, account), True
+            code = node["code"]
+        except Failure as failure:
+            node, is_signed = wire.failed(failure), failure.is_signed
+            code, sub_code = failure.code, failure.sub_code
+        method = params.get("method", "")
+        _log.info("call", method=method, code=code, sub_code=sub_code)
+        body = wire.envelope(
+            wire.node_name(method) if method in METHODS and account else "error_response",
+            wire.node_text(node),
+            encoding=encoding,
+            key=account.key if account and is_signed else None,
+            cert_sn=account.alipay_cert_sn if account and is_signed and params.get("app_cert_sn") else "",
+        )
+        return Response(body, media_type=None, headers={"content-type": f"text/html;charset={encoding}"})
+
+    def _run(self, params: dict[str, str], account: AlipayAccount | None) -> dict[str, Any]:
+        call = self._checked(params, account)
+        with self._twin.books.write():
+            node = METHODS[params["method"]](self._twin, call)
+        return node if "code" in node else wire.succeeded(node)
+
+    def _checked(self, params: dict[str, str], account: AlipayAccount | None) -> Call:
+        """The request, once everything that belongs to the gateway holds. Raises Failure."""
+        for name in ("method", "app_id", "sign", "sign_type", "timestamp", "version"):
+            if not params.get(name):
+                _refuse("40001", _MISSING.get(name, f"isv.missing-{name.replace('_', '-')}"), f"缺少{name}参数")
+        if params["method"] not in METHODS:
+            _refuse("40002", "isv.invalid-method", "不存在的方法名")
+        if account is None:
+            _refuse("40002", "isv.invalid-app-id", "无效的AppID参数")
+        if params["sign_type"] != "RSA2":
+            _refuse("40002", "isv.invalid-signature-type", "无效的签名类型")
+        if params.get("charset", "utf-8").lower() not in wire.CHARSETS:
+            _refuse("40002", "isv.invalid-charset", "字符集错误")
+        if params.get("format", "JSON").upper() != "JSON":
+            _refuse("40002", "isv.invalid-format", "无效的数据格式")
+        if not wire.is_signed_by(account, params):
+            _refuse("40002", "isv.invalid-signature", "验签出错，建议检查签名字符串或签名私钥与应用公钥是否匹配")
+        self._check_timestamp(params["timestamp"])
+        _check_certificates(account, params)
+        return Call(account=account, params=params, biz=_biz_content(params))
+
+    def _check_timestamp(self, text: str) -> None:
+        """A stranger's clock is right when it agrees with the moved or the real time (design 7, Clock)."""
+        at_ms = times.wall_ms(text)
+        clocks = (self._twin.now_ms(), real_now_ms())
+        if at_ms is None or all(abs(at_ms - now_ms) > MAX_SKEW_MS for now_ms in clocks):
+            _refuse("40002", "isv.invalid-timestamp", "非法的时间戳参数")
+
+
+_MISSING = {"sign": "isv.missing-signature", "sign_type": "isv.missing-signature-type"}
+
+
+def _refuse(code: str, sub_code: str, sub_msg: str) -> NoReturn:
+    """The gateway's own failures are not signed (channels A.4)."""
+    raise Failure(code, sub_code, sub_msg, is_signed=False)
+
+
+def _check_certificates(account: AlipayAccount, params: dict[str, str]) -> None:
+    """channels A.5: certificate mode names the app's and the root certificate."""
+    app_cert_sn, root_cert_sn = params.get("app_cert_sn", ""), params.get("alipay_root_cert_sn", "")
+    if not app_cert_sn and not root_cert_sn:
+        return
+    if app_cert_sn != account.app_cert_sn:
+        _refuse("40002", "isv.app-cert-sn-not-match", "应用公钥证书SN不匹配")
+    if root_cert_sn != account.root_cert_sn:
+        _refuse("40002", "isv.alipay-root-cert-sn-not-match", "支付宝根证书SN不匹配")
+
+
+def _biz_content(params: dict[str, str]) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(params.get("biz_content") or "{}", type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise Failure("40002", "isv.invalid-parameter", "biz_content 不是 JSON 对象", is_signed=False) from None

@@ -1,0 +1,73 @@
+"""The twin as one thing to start, stop and mount."""
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from opentill.base.clock import MovableClock
+from opentill.base.outbound import Outbound
+from opentill.twin import phone
+from opentill.twin.alipay import gateway as alipay_gateway
+from opentill.twin.alipay import notify as alipay_notify
+from opentill.twin.api import Api
+from opentill.twin.books import Books
+from opentill.twin.callbacks import Callbacks
+from opentill.twin.context import Context
+from opentill.twin.merchants import ALIPAY, WECHAT, AlipayMerchant, Merchants, WechatMerchant
+from opentill.twin.wechat import gateway as wechat_gateway
+from opentill.twin.wechat import notify as wechat_notify
+
+
+class Twin:
+    """Both wallets, offline. Mount `app` anywhere, or serve it alone; `start` first.
+
+    `base_url` is how others reach the mount point, without a trailing slash, e.g. `http://127.0.0.1:8080/twin`.
+    """
+
+    def __init__(self, *, data_file: Path, clock: MovableClock, base_url: str) -> None:
+        books = Books(data_file)
+        self._outbound = Outbound()
+        self._context = Context(
+            books=books,
+            callbacks=Callbacks(books=books, clock=clock, outbound=self._outbound),
+            clock=clock,
+            merchants=Merchants(books),
+            base_url=base_url.rstrip("/"),
+        )
+        self.app = Starlette(
+            routes=[
+                Mount("/wechat", routes=wechat_gateway.Gateway(self._context).routes()),
+                Mount("/alipay", routes=alipay_gateway.Gateway(self._context).routes()),
+                Mount("/api", routes=Api(self._context).routes()),
+                *phone.routes(),
+            ]
+        )
+
+    async def start(self) -> None:
+        """Open the books (the first time: one merchant of each wallet) and send callbacks from now on.
+
+        Raises BooksError.
+        """
+        self._context.books.open()
+        merchants = self._context.merchants
+        merchants.open(now_ms=self._context.now_ms())
+        self._context.callbacks.start({ALIPAY: alipay_notify.style(merchants), WECHAT: wechat_notify.style(merchants)})
+
+    async def stop(self) -> None:
+        """Stop sending and close the books. What was due is sent after the next start."""
+        await self._context.callbacks.stop()
+        await self._outbound.close()
+        self._context.books.close()
+
+    async def quiet(self) -> None:
+        """Return when no callback is due or on its way."""
+        await self._context.callbacks.quiet()
+
+    def alipay_merchant(self, app_id: str | None = None) -> AlipayMerchant:
+        """What an integrator gets: the merchant of that app, or the first. Raises KeyError."""
+        return self._context.merchants.alipay.named(app_id).merchant
+
+    def wechat_merchant(self, mchid: str | None = None) -> WechatMerchant:
+        """What an integrator gets: the merchant of that number, or the first. Raises KeyError."""
+        return self._context.merchants.wechat.named(mchid).merchant

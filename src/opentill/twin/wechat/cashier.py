@@ -1,0 +1,25 @@
+"""Somebody opens a WeChat Pay code on the phone and pays, or does not."""
+
+from opentill.twin import trades
+from opentill.twin.context import Context
+from opentill.twin.paying import CannotPay, Wish
+from opentill.twin.trades import Code, State, Trade
+from opentill.twin.wechat import notify, operations
+
+
+def scan(twin: Context, code: Code, payer: str) -> Trade:
+    """Open the cashier; the order belongs to the first who does (channels B.4). Raises CannotPay."""
+    if code.is_replaced:
+        raise CannotPay("CODE_REPLACED", "a newer QR code of this order was issued")
+    if twin.now_ms() >= code.expires_ms:
+        raise CannotPay("CODE_EXPIRED", "the QR code is no longer valid")
+    trade = operations.trade_named(twin, code.merchant, code.out_trade_no)
+    assert trade is not None  # made before its code
+    return trades.bind(twin.books, trade, payer) if trade.state is State.OPEN else trade
+
+
+def pay(twin: Context, trade: Trade, wish: Wish) -> Trade:
+    """The payer pays an open trade."""
+    trade = trades.move(twin.books, trade, State.PAID, payer=wish.payer, now_ms=twin.now_ms())
+    notify.paid(twin, trade)
+    return trade

@@ -1,0 +1,127 @@
+"""The v3 routes: each checks a request's signature, runs its operation and signs the answer (channels B.2, B.3)."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from opentill.base.clock import real_now_ms
+from opentill.base.logs import logger
+from opentill.twin import times
+from opentill.twin.context import Context
+from opentill.twin.merchants import WechatAccount
+from opentill.twin.web import BodyTooLarge, read_body, signed_target
+from opentill.twin.wechat import operations, wire
+from opentill.twin.wechat.wire import Call, Failure
+
+MAX_SKEW_MS = 5 * times.MINUTE_MS
+_log = logger("twin.wechat")
+
+Operation = Callable[[Context, Call], dict[str, Any] | None]
+ROUTES: list[tuple[str, str, Operation]] = [
+    ("POST", "/v3/pay/transactions/native", operations.native),
+    ("GET", "/v3/pay/transactions/out-trade-no/{out_trade_no}", operations.query_by_order),
+    ("GET", "/v3/pay/transactions/id/{transaction_id}", operations.query_by_transaction),
+]
+
+
+class Gateway:
+    """API v3 of one wallet for all its merchants."""
+
+    def __init__(self, twin: Context) -> None:
+        self._twin = twin
+
+    def routes(self) -> list[Route]:
+        return [Route(path, self._endpoint(operation), methods=[method]) for method, path, operation in ROUTES]
+
+    def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            return await self._answer(request, operation)
+
+        return answer
+
+    async def _answer(self, request: Request, operation: Operation) -> Response:
+        signer: tuple[WechatAccount, str] | None = None
+        status, code, number = 200, "", 0
+        try:
+            signer = account, signed_by = self._signer(request)
+            call = await self._checked(request, account, signed_by)
+            with self._twin.books.write():
+                document = operation(self._twin, call)
+            status = 204 if document is None else 200
+            body = b"" if document is None else msgspec.json.encode(document)
+        except Failure as failure:
+            status, code, number = failure.status, failure.code, failure.number
+            body = msgspec.json.encode(failure.document())
+        _log.info("call", operation=operation.__name__, status=status, code=code)
+        return self._reply(signer, status, body, number)
+
+    def _reply(self, signer: tuple[WechatAccount, str] | None, status: int, body: bytes, number: int) -> Response:
+        headers = {"Request-ID": wire.new_request_id(number)}
+        if body:
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        if signer is not None:
+            account, signed_by = signer
+            headers |= wire.signed_headers(account.signers[signed_by], signed_by, body, now_ms=self._twin.now_ms())
+        return Response(body, status, headers)
+
+    def _signer(self, request: Request) -> tuple[WechatAccount, str]:
+        """Who calls, and which key answers: the one the request names, else the certificate (channels B.3)."""
+        authorization = wire.read_authorization(request.headers.get("authorization", ""))
+        if authorization is None:
+            raise Failure(401, "SIGN_ERROR", "Http头Authorization值格式错误，请参考《微信支付商户REST API签名规则》")
+        account = self._twin.merchants.wechat.get(authorization.mchid)
+        if account is None:
+            raise Failure(401, "SIGN_ERROR", "商户号不存在")
+        named = request.headers.get("wechatpay-serial", account.merchant.platform_certificate_serial)
+        if named not in account.signers:
+            raise Failure(400, "PARAM_ERROR", "Wechatpay-Serial 错误：没有这个平台证书或公钥")
+        return account, named
+
+    async def _checked(self, request: Request, account: WechatAccount, signed_by: str) -> Call:
+        """The request, once its headers and its signature hold. Raises Failure."""
+        try:
+            body = await read_body(request)
+        except BodyTooLarge:
+            raise Failure(400, "PARAM_ERROR", "请求体过大") from None
+        self._check_signature(request, account, body)
+        headers = request.headers
+        if not headers.get("user-agent") or not _accepts_json(headers.get("accept", "")):
+            raise Failure(400, "PARAM_ERROR", "Http头缺少Accept或User-Agent")
+        if body and headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            raise Failure(400, "PARAM_ERROR", "Http头Content-Type须为application/json")
+        return Call(
+            account=account,
+            signed_by=signed_by,
+            body=_document(body),
+            path=request.path_params,
+            query=dict(request.query_params),
+        )
+
+    def _check_signature(self, request: Request, account: WechatAccount, body: bytes) -> None:
+        authorization = wire.read_authorization(request.headers["authorization"])
+        assert authorization is not None  # _signer has read it
+        if authorization.serial_no != account.merchant.merchant_serial:
+            raise Failure(401, "SIGN_ERROR", "商户证书序列号有误")
+        at_ms = int(authorization.timestamp[:15]) * 1000
+        # A stranger's clock is right when it agrees with the moved or the real time (design 7, Clock).
+        if all(abs(at_ms - now_ms) > MAX_SKEW_MS for now_ms in (self._twin.now_ms(), real_now_ms())):
+            raise Failure(401, "SIGN_ERROR", "Http头Authorization中的timestamp与发起请求的时间不得超过5分钟")
+        message = wire.request_message(request.method, signed_target(request), authorization, body)
+        if not account.merchant_key.verifies(message, authorization.signature):
+            raise Failure(401, "SIGN_ERROR", "签名错误")
+
+
+def _accepts_json(accept: str) -> bool:
+    kinds = {part.partition(";")[0].strip() for part in accept.split(",")}
+    return bool(kinds & {"application/json", "application/*", "*/*"})
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body or b"{}", type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise Failure(400, "PARAM_ERROR", "请求体不是 JSON 对象") from None

@@ -1,0 +1,82 @@
+"""WeChat Pay's callbacks (channels B.8)."""
+
+import uuid
+from typing import Any
+
+import msgspec
+
+from opentill.base.outbound import Response
+from opentill.twin import times
+from opentill.twin.callbacks import Callback, Letter, Style
+from opentill.twin.context import Context
+from opentill.twin.merchants import WECHAT, Merchants
+from opentill.twin.trades import Trade
+from opentill.twin.wechat import views, wire
+
+# channels B.8: 15s/15s/30s/3m/10m/20m/30m/30m/30m/60m/3h/3h/3h/6h/6h
+_LADDER = "15 15 30 180 600 1200 1800 1800 1800 3600 10800 10800 10800 21600 21600"
+GAPS_S = tuple(int(gap) for gap in _LADDER.split())
+
+
+def paid(twin: Context, trade: Trade) -> None:
+    """Announce a payment. Payments by code are not announced (channels B.8)."""
+    if trade.terms.product == "codepay":
+        return
+    _add(twin, trade, kind="pay", event="TRANSACTION.SUCCESS", summary="支付成功", resource=views.queried(trade))
+
+
+def style(merchants: Merchants) -> Style:
+    """How WeChat Pay delivers: one body, signed anew each time by the key that the merchant's request asked for."""
+
+    def write(callback: Callback, now_ms: int) -> Letter:
+        account = merchants.wechat.named(callback.merchant)
+        body = callback.content.encode()
+        headers = wire.signed_headers(account.signers[callback.signed_by], callback.signed_by, body, now_ms=now_ms)
+        return Letter(
+            headers=headers | {"Content-Type": "application/json", "Request-ID": wire.new_request_id(0)}, body=body
+        )
+
+    return Style(write=write, accepts=_accepts, gaps_s=GAPS_S)
+
+
+def _accepts(response: Response) -> bool:
+    """200 or 204; a body that says FAIL is not an acceptance (channels B.8)."""
+    if response.status not in (200, 204):
+        return False
+    try:
+        answer = msgspec.json.decode(response.body or b"{}")
+    except msgspec.DecodeError:
+        return True
+    return not isinstance(answer, dict) or answer.get("code", "SUCCESS") == "SUCCESS"
+
+
+def _add(twin: Context, trade: Trade, *, kind: str, event: str, summary: str, resource: dict[str, Any]) -> None:
+    account = twin.merchants.wechat.named(trade.merchant)
+    original = "transaction" if kind == "pay" else "refund"
+    nonce = wire.new_nonce(12)
+    ciphertext = wire.sealed(
+        account.merchant.api_v3_key, msgspec.json.encode(resource), associated_data=original, nonce=nonce
+    )
+    content = {
+        "id": str(uuid.uuid4()),
+        "create_time": times.rfc3339(twin.now_ms()),
+        "resource_type": "encrypt-resource",
+        "event_type": event,
+        "summary": summary,
+        "resource": {
+            "original_type": original,
+            "algorithm": "AEAD_AES_256_GCM",
+            "ciphertext": ciphertext,
+            "associated_data": original,
+            "nonce": nonce,
+        },
+    }
+    twin.callbacks.add(
+        wallet=WECHAT,
+        merchant=trade.merchant,
+        kind=kind,
+        trade_id=trade.id,
+        url=trade.terms.notify_url,
+        content=content,
+        signed_by=trade.terms.signed_by,
+    )
