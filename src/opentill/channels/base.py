@@ -42,7 +42,8 @@ class RefundOutcome(Enum):
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """What a channel needs to open a trade.
 
-    `trade_no` is the wallet's out_trade_no (our number, maybe with an attempt). `subject` is the merchant's text; the adapter replaces what its wallet refuses. `callback_url` is absolute.
+    `trade_no` is the wallet's out_trade_no (our number, maybe with an attempt). `subject` is the merchant's text; the
+    adapter replaces what its wallet refuses. `callback_url` is absolute.
     """
 
     trade_no: str
