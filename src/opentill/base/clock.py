@@ -15,6 +15,11 @@ def real_now_ms() -> int:
 class Clock(Protocol):
     """Reads and awaits time. `now_ms` never goes back."""
 
+    @property
+    def shift_ms(self) -> int:
+        """How far this clock was moved ahead of real time, milliseconds; 0 outside a sandbox."""
+        ...
+
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01 UTC."""
         ...

@@ -68,11 +68,19 @@ class Settings(BaseSettings):
         ge=1,
         description="Requests handled at the same time by one process; beyond it the busy error answers.",
     )
+    demo_pages: bool = Field(
+        default=False,
+        description="Show the demo pages under `/test/api/` outside the sandbox too, for integrators.",
+    )
+    metrics_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(ip_network("127.0.0.0/8"), ip_network("::1/128")),
+        description="Networks that may read `GET /metrics`, as CIDRs separated by commas.",
+    )
     log_level: str = Field(
         default="info", pattern="(?i)^(debug|info|warning|error)$", description="Least level logged."
     )
 
-    @field_validator("notify_allow_networks", mode="before")
+    @field_validator("notify_allow_networks", "metrics_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         if isinstance(value, str):

@@ -1,0 +1,1 @@
+"""The interfaces merchants call. One file each; its COMMAND is the table that code and documents are drawn from."""

@@ -30,7 +30,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     app_id: int
-    notification_id: str
+    notification_id: int
     order_no: str
     kind: str
     url: str
@@ -40,6 +40,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     due_at_ms: int
     created_at_ms: int
+    ended_at_ms: int
 
 
 def next_attempt_ms(attempts: int, *, now_ms: int) -> int | None:

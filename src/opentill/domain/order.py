@@ -95,11 +95,39 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     paid_at_ms: int = 0
     refunded_at_ms: int = 0
     asked_at_ms: int = 0
+    poll_at_ms: int = 0
+    polls: int = 0
     is_late: bool = False
+    attention: str = ""
+    """Why a person should look: LATE, SURPLUS or WRONG_AMOUNT; empty: nothing."""
+
+    def is_dead_at(self, now_ms: int) -> bool:
+        """Whether the QR code can't be paid any more at `now_ms`."""
+        return now_ms >= self.expires_at_ms + DEAD_MARGIN_MS
 
     @property
     def is_open(self) -> bool:
         return self.state in OPEN_STATES
+
+
+# design 7: seconds after creation, then each minute until the QR code is dead for certain.
+_FIRST_POLLS_MS = (5_000, 10_000, 20_000, 40_000)
+_POLL_EVERY_MS = 60_000
+
+DEAD_MARGIN_MS = 120_000
+"""After expiry plus this a QR code can't be paid any more, clocks of wallets and networks included."""
+
+
+def next_poll_ms(order: Order, *, polls: int, now_ms: int) -> int:
+    """When to ask the wallet about an open order after `polls` questions."""
+    if polls < len(_FIRST_POLLS_MS):
+        return max(order.created_at_ms + _FIRST_POLLS_MS[polls], now_ms + 1_000)
+    at_ms = now_ms + _POLL_EVERY_MS
+    # At expiry, and once the code is dead, an answer decides; be there in time.
+    for edge_ms in (order.expires_at_ms, order.expires_at_ms + DEAD_MARGIN_MS):
+        if now_ms < edge_ms < at_ms:
+            return edge_ms
+    return at_ms
 
 
 def may_move(from_state: OrderState, to_state: OrderState) -> bool:

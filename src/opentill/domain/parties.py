@@ -38,12 +38,17 @@ class AppRules(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
-    """An integrator. `key` signs its requests; `merchant_ids` are the merchants it may act for."""
+    """An integrator. `key` signs its requests; `merchant_ids` are the merchants it may act for.
+
+    After a rotation `old_key` is accepted until `old_key_until_ms`.
+    """
 
     app_id: int
     app: str
     name: str
     key: str
+    old_key: str
+    old_key_until_ms: int
     rules: AppRules
     merchant_ids: frozenset[int]
     is_disabled: bool

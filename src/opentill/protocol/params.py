@@ -138,6 +138,11 @@ def read_url(text: str) -> str:
     return text
 
 
+def host_of(url: str) -> str:
+    """The host name of a URL that `read_url` accepted, lower case."""
+    return urlsplit(url).hostname or ""
+
+
 def read_ip(text: str) -> str:
     try:
         address = ip_address(text)

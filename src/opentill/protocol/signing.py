@@ -35,6 +35,16 @@ def matches_md5(form: Mapping[str, str], *, signed: Collection[str], key: str, s
     return any(hmac.compare_digest(md5_sign(values, key).encode(), given) for values in (documented, received))
 
 
+def hmac_sign(values: Mapping[str, str], key: str) -> str:
+    """HMAC-SHA256 in lower-case hex over `string_to_sign(values)`: the strict method (protocol 2, 8)."""
+    return hmac.new(key.encode(), string_to_sign(values).encode(), hashlib.sha256).hexdigest()
+
+
+def matches_hmac(values: Mapping[str, str], *, key: str, sign: str) -> bool:
+    """Whether `sign` is the HMAC of all parameters but `sign`."""
+    return hmac.compare_digest(hmac_sign(values, key).encode(), sign.lower().encode())
+
+
 def rsa2_sign(values: Mapping[str, str], key: rsa.RSAPrivateKey) -> str:
     """SHA256withRSA (PKCS#1 v1.5) in base64 over `string_to_sign(values)` (protocol 3)."""
     signature = key.sign(string_to_sign(values).encode(), padding.PKCS1v15(), hashes.SHA256())

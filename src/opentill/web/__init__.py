@@ -1,0 +1,1 @@
+"""HTTP in: the merchants' API, the wallets' callbacks, and pages."""

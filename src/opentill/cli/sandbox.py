@@ -1,0 +1,172 @@
+"""`opentill sandbox`: gateway, twin of both wallets and a seeded test merchant in one process, one folder of data."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from pydantic import SecretStr
+from rich.console import Console
+from starlette.routing import Mount
+
+from opentill.base import logs
+from opentill.base.clock import MovableClock
+from opentill.base.config import Network, Settings
+from opentill.base.sealing import SealingError, master_key_file
+from opentill.cli.seed import ensure_test_parties
+from opentill.cli.server import bind, serve
+from opentill.cli.wiring import open_administration, open_deployment, worker_of
+from opentill.commands.registry import load_commands
+from opentill.services.deployment import Deployment
+from opentill.storage.database import ensure_schema
+from opentill.twin.app import Twin
+from opentill.web import demo
+from opentill.web.app import build_app
+from opentill.worker.loop import Worker
+
+PRIVATE_NETWORKS: tuple[Network, ...] = tuple(
+    ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+)
+LOOPBACK_NETWORKS: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+_OPEN_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Everything of a running sandbox."""
+
+    deployment: Deployment
+    twin: Twin
+    worker: Worker
+    clock: MovableClock
+
+
+def sandbox_command(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: the local network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8080,
+    data: Annotated[Path, typer.Option(help="Folder for all data; made when missing.")] = Path("data"),
+) -> None:
+    """Run the gateway with the offline twin of both wallets and a seeded test merchant."""
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        listener = bind(host, port)
+    except OSError as error:
+        console.print(f"[red]Cannot start:[/] {error.strerror or error} ({host}:{port}, {data})")
+        raise typer.Exit(1) from error
+    try:
+        uvloop.run(_run(listener, host, data.resolve(), console))
+    except SealingError as error:
+        console.print(f"[red]Cannot start:[/] {error} ({data}/master.key)")
+        raise typer.Exit(1) from error
+
+
+async def _run(listener: socket.socket, host: str, data: Path, console: Console) -> None:
+    settings = sandbox_settings(listener, host, data)
+    logs.configure(level=settings.log_level, stream=(data / "opentill.log").open("a", encoding="utf-8"))
+    async with open_sandbox(settings, data) as sandbox:
+        commands = load_commands()
+        app = build_app(
+            sandbox.deployment,
+            commands,
+            more_routes=[*demo.routes(sandbox.deployment, commands), Mount("/twin", app=sandbox.twin.app)],
+        )
+        sandbox.worker.start()
+        try:
+            serving = asyncio.create_task(serve(app, listener))
+            _greet(console, settings.public_base_url, data)
+            await serving
+        finally:
+            await asyncio.shield(sandbox.worker.stop())
+    console.print("Stopped. All data is kept.")
+
+
+@asynccontextmanager
+async def open_sandbox(settings: Settings, data: Path) -> AsyncIterator[Sandbox]:
+    """The sandbox's parts, opened and seeded; the worker is not started yet."""
+    twin_file = data / "twin.sqlite3"
+    clock = MovableClock()
+    twin = Twin(data_file=twin_file, clock=clock, base_url=f"{settings.public_base_url}/twin")
+    # Making keys and migrating are what a first start waits for: both at once.
+    migrating = asyncio.create_task(ensure_schema(settings.database_url))
+    try:
+        await twin.start()
+    finally:
+        await migrating
+    try:
+        async with open_administration(settings, clock=clock, actor="sandbox") as administration:
+            await ensure_test_parties(administration, twin)
+        async with open_deployment(
+            settings, clock=clock, public_base_url=settings.public_base_url, is_sandbox=True
+        ) as deployment:
+            yield Sandbox(deployment, twin, worker_of(deployment), clock)
+    finally:
+        await twin.stop()
+
+
+def sandbox_settings(listener: socket.socket, host: str, data: Path) -> Settings:
+    """The environment's settings with what makes a sandbox; addresses are computed, never stored."""
+    port = listener.getsockname()[1]
+    is_open = host in _OPEN_HOSTS
+    base_url = f"http://{_lan_address() if is_open else _url_host(host)}:{port}"
+    # Opened to the network, a stranger's notify_url must not reach what listens on this machine only.
+    networks = PRIVATE_NETWORKS if is_open else (*LOOPBACK_NETWORKS, *PRIVATE_NETWORKS)
+    master_key_file(data / "master.key")
+    return Settings(
+        database_url=f"sqlite:///{data / 'opentill.sqlite3'}",
+        master_key=SecretStr((data / "master.key").read_text("ascii").strip()),
+        host=host,
+        port=port,
+        public_base_url=base_url,
+        alipay_base_url=f"{base_url}/twin/alipay",
+        wechat_base_url=f"{base_url}/twin/wechat",
+        notify_allow_networks=networks,
+    )
+
+
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _lan_address() -> str:
+    """The address other machines of the local network reach this one at; loopback when there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 1))  # a datagram socket sends nothing on connect
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def _greet(console: Console, base_url: str, data: Path) -> None:
+    console.print(f"""
+[bold]OpenTill sandbox[/]  {base_url}
+
+  Pay the first order   [bold]{base_url}/test/api/qrcode.htm[/]
+  The pretend phone     {base_url}/twin/phone
+  Public key            {base_url}/public-key
+  Data and log          {data}
+
+  A signed order by hand (signed with the test key, prints the reply):
+
+{_curl(base_url)}
+
+  Ctrl-C stops it; everything is kept.
+""")
+
+
+def _curl(base_url: str) -> str:
+    """A call that works as pasted: number and timestamp are made by the shell, so it works again and again."""
+    return f"""  app=A00305710000067; op=ccaaad2ba1f2a6baccb986d0a748dbb9; key=3d54fa25f393f2690817a1fab9314b92
+  now=$(date +%s)000; no=curl$now
+  sign=$(printf 'amount=1&app=%s&channel=1&local_order_no=%s&operator_id=%s&timestamp=%s&key=%s' \\
+    $app $no $op $now $key | md5sum | cut -c1-32)
+  curl -s {base_url}/gatewayOpen.htm -d command=open.pay.scan -d version=1.1 -d app=$app -d operator_id=$op \\
+    -d timestamp=$now -d local_order_no=$no -d channel=1 -d amount=1 -d sign=$sign"""

@@ -1,0 +1,235 @@
+"""Who calls: app, signature, timestamp, cashier; and the cache of parties that answers it without a query."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from opentill.base.clock import Clock
+from opentill.base.errors import GatewayError
+from opentill.base.sealing import Sealer
+from opentill.channels.base import AccountProblem, Channel
+from opentill.domain.parties import App, AppRules, ChannelAccount, Operator
+from opentill.protocol.params import read_timestamp_ms
+from opentill.protocol.signing import matches_hmac, matches_md5, matches_rsa2, string_to_sign
+from opentill.storage import parties as rows
+from opentill.storage.database import Database
+
+# protocol 7: the published test integrator; anybody knows its key.
+TEST_APP = "A00305710000067"
+TEST_KEY = "3d54fa25f393f2690817a1fab9314b92"
+TEST_OPERATOR = "ccaaad2ba1f2a6baccb986d0a748dbb9"
+
+VERSION_CHECK_MS = 1_000
+"""Age at which the cache asks whether parties changed: changes are effective everywhere within 2 s."""
+MAX_CACHED = 50_000
+
+T = TypeVar("T")
+
+
+class OpenAccount(msgspec.Struct, frozen=True):
+    """A wallet account with its keys parsed. `opened` belongs to the channel."""
+
+    account: ChannelAccount
+    opened: Any
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who called, proven by a signature. `sign` is the request's, lower case where it is hex."""
+
+    app: App
+    operator: Operator
+    sign: str
+    source_ip: str
+
+
+class Parties:
+    """Apps, cashiers and accounts from memory; everything is forgotten when the stored version changes."""
+
+    def __init__(self, database: Database, sealer: Sealer, channels: Mapping[int, Channel[Any]], clock: Clock) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._channels = channels
+        self._clock = clock
+        self._known: dict[tuple[str, object], Any] = {}
+        self._version = -1
+        self._checked_at_ms = -VERSION_CHECK_MS
+
+    async def app(self, name: str) -> App | None:
+        return await self._remembered("app", name, lambda: self._load_app(name))
+
+    async def operator(self, operator_id: str) -> Operator | None:
+        return await self._remembered("operator", operator_id, lambda: self._load_operator(operator_id))
+
+    async def account(self, account_id: int) -> OpenAccount | None:
+        return await self._remembered("account", account_id, lambda: self._load_account(account_id))
+
+    def forget(self) -> None:
+        """Read everything anew at the next question; this process just changed something."""
+        self._known.clear()
+
+    async def _remembered(self, kind: str, key: object, load: Callable[[], Awaitable[T | None]]) -> T | None:
+        now_ms = self._clock.now_ms()
+        if now_ms - self._checked_at_ms >= VERSION_CHECK_MS:
+            self._checked_at_ms = now_ms
+            version = await rows.version(self._database)
+            if version != self._version:
+                self._known.clear()
+                self._version = version
+        found: T | None = self._known.get((kind, key))
+        if found is None:
+            found = await load()
+            # What does not exist is not remembered: strangers could fill the memory with names.
+            if found is not None and len(self._known) < MAX_CACHED:
+                self._known[kind, key] = found
+        return found
+
+    async def _load_app(self, name: str) -> App | None:
+        row = await rows.app_by_name(self._database, name)
+        if row is None:
+            return None
+        old_key = ""
+        if row.old_key_sealed:
+            old_key = self._sealer.open(row.old_key_sealed, place=app_key_place(row.app))
+        return App(
+            app_id=row.app_id,
+            app=row.app,
+            name=row.name,
+            key=self._sealer.open(row.key_sealed, place=app_key_place(row.app)),
+            old_key=old_key,
+            old_key_until_ms=row.old_key_until_ms,
+            rules=msgspec.json.decode(row.rules, type=AppRules),
+            merchant_ids=await rows.merchant_ids_of_app(self._database, row.app_id),
+            is_disabled=bool(row.is_disabled),
+        )
+
+    async def _load_operator(self, operator_id: str) -> Operator | None:
+        row = await rows.operator(self._database, operator_id)
+        if row is None:
+            return None
+        return Operator(
+            operator_id=row.operator_id,
+            merchant_id=row.merchant_id,
+            store_id=row.store_id,
+            name=row.name,
+            accounts=await rows.accounts_of_operator(self._database, operator_id),
+            is_disabled=bool(row.is_disabled or row.is_merchant_disabled),
+        )
+
+    async def _load_account(self, account_id: int) -> OpenAccount | None:
+        row = await rows.account(self._database, account_id)
+        if row is None or row.channel not in self._channels:
+            return None
+        settings = self._sealer.open(row.settings_sealed, place=account_place(account_id))
+        account = ChannelAccount(
+            account_id=row.account_id,
+            merchant_id=row.merchant_id,
+            channel=row.channel,
+            name=row.name,
+            settings=msgspec.json.decode(settings, type=dict[str, str]),
+            is_disabled=bool(row.is_disabled),
+        )
+        try:
+            opened = self._channels[row.channel].open_account(account.settings)
+        except AccountProblem:
+            return None
+        return OpenAccount(account, opened)
+
+
+def app_key_place(app: str) -> str:
+    """What an app's sealed key is bound to."""
+    return f"apps.key_sealed:{app}"
+
+
+def account_place(account_id: int) -> str:
+    """What an account's sealed settings are bound to."""
+    return f"channel_accounts.settings_sealed:{account_id}"
+
+
+async def identify(
+    parties: Parties,
+    form: Mapping[str, str],
+    *,
+    signed: frozenset[str],
+    clock: Clock,
+    source_ip: str,
+    is_sandbox: bool,
+) -> Caller:
+    """Who sent this form. `signed` is the interface's documented signed set.
+
+    Raises: PARAMETER_MISSING, APP_UNKNOWN, APP_DISABLED, TEST_IDENTITY_REFUSED, SIGN_INVALID, TIMESTAMP_INVALID,
+    TIMESTAMP_OUT_OF_RANGE, OPERATOR_UNKNOWN, OPERATOR_DISABLED.
+    """
+    for name in ("app", "sign", "timestamp", "operator_id"):
+        if not form.get(name, "").strip():
+            raise GatewayError("PARAMETER_MISSING", parameter=name)
+    app = await parties.app(form["app"])
+    if app is None:
+        raise GatewayError("APP_UNKNOWN")
+    if app.app == TEST_APP and not is_sandbox:
+        raise GatewayError("TEST_IDENTITY_REFUSED")
+    if app.is_disabled:
+        raise GatewayError("APP_DISABLED")
+    _check_signature(app, form, signed=signed, now_ms=clock.now_ms())
+    _check_timestamp(app, form["timestamp"], clock)
+    operator = await parties.operator(form["operator_id"])
+    if operator is None or operator.merchant_id not in app.merchant_ids:
+        raise GatewayError("OPERATOR_UNKNOWN")
+    if operator.is_disabled:
+        raise GatewayError("OPERATOR_DISABLED")
+    return Caller(app=app, operator=operator, sign=_canonical_sign(app, form["sign"]), source_ip=source_ip)
+
+
+def check_command(app: App, command: str) -> None:
+    """Raises COMMAND_NOT_ALLOWED when the app's owner did not allow the interface (protocol 8)."""
+    if app.rules.commands and command not in app.rules.commands:
+        raise GatewayError("COMMAND_NOT_ALLOWED", command=command)
+
+
+def _check_signature(app: App, form: Mapping[str, str], *, signed: frozenset[str], now_ms: int) -> None:
+    method = app.rules.sign_method
+    keys = [app.key]
+    if app.old_key and now_ms < app.old_key_until_ms:
+        keys.append(app.old_key)
+    everything = {name: value for name, value in form.items() if name != "sign"}
+    sign = form["sign"]
+    if method == "RSA2":
+        is_good = matches_rsa2(everything, _public_key(app.rules.public_key_pem), sign)
+        expected = "该接入商使用RSA2（SHA256withRSA，base64）对除sign外的所有参数签名"
+    elif method == "HMAC-SHA256":
+        is_good = any(matches_hmac(everything, key=key, sign=sign) for key in keys)
+        expected = "该接入商使用HMAC-SHA256（64位十六进制）对除sign外的所有参数签名"
+    else:
+        is_good = any(matches_md5(form, signed=signed, key=key, sign=sign) for key in keys)
+        names = "、".join(name for name in sorted(signed) if form.get(name, "").strip())
+        expected = f"应对{names}按名称排序拼接，加上&key=密钥后取MD5（32位十六进制）"
+    if not is_good:
+        raise GatewayError("SIGN_INVALID", expected=expected, note=string_to_sign(everything)[:2000])
+
+
+def _check_timestamp(app: App, text: str, clock: Clock) -> None:
+    tolerance_ms = app.rules.tolerance_ms
+    if tolerance_ms == 0:  # protocol 2: clients exist that send seconds or a constant
+        return
+    sent_ms = read_timestamp_ms(text)
+    now_ms = clock.now_ms()
+    # A moved sandbox clock: strangers with the real time keep working (design 7, Clock).
+    off_ms = min((sent_ms - at_ms for at_ms in (now_ms, now_ms - clock.shift_ms)), key=abs)
+    if abs(off_ms) > tolerance_ms:
+        raise GatewayError("TIMESTAMP_OUT_OF_RANGE", difference=abs(off_ms) // 1000, tolerance=tolerance_ms // 1000)
+
+
+def _canonical_sign(app: App, sign: str) -> str:
+    """Hex in upper case is the same signature, so it must not count as another one."""
+    return sign if app.rules.sign_method == "RSA2" else sign.lower()
+
+
+@lru_cache(maxsize=1024)
+def _public_key(pem: str) -> rsa.RSAPublicKey:
+    key = load_pem_public_key(pem.encode())
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise GatewayError("SIGN_INVALID", expected="该接入商的公钥不是RSA公钥")
+    return key

@@ -1,0 +1,293 @@
+"""Opening and changing merchants, apps, cashiers and wallet accounts. Every change is audited and felt within 2 s."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from opentill.base.clock import Clock
+from opentill.base.sealing import Sealer
+from opentill.channels.base import Channel
+from opentill.domain.parties import AppRules
+from opentill.services.access import account_place, app_key_place
+from opentill.storage import history
+from opentill.storage import parties as rows
+from opentill.storage.database import Database, Step, StepFailed
+
+MAX_ID_DRAWS = 5
+
+
+class NotPossible(Exception):
+    """What was asked for can't be done; the text says why, for the person who asked."""
+
+
+class NewApp(msgspec.Struct, frozen=True):
+    """A new integrator: what it has to be told. The key is shown once."""
+
+    app_id: int
+    app: str
+    key: str
+
+
+class Administration:
+    """Changes by `actor` (who is named in the audit log)."""
+
+    def __init__(
+        self, database: Database, sealer: Sealer, channels: Mapping[int, Channel[Any]], clock: Clock, *, actor: str
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._channels = channels
+        self._clock = clock
+        self._actor = actor
+
+    async def add_merchant(self, name: str, *, store: str = "") -> tuple[int, int]:
+        """A merchant with its first store (by default of the same name). Returns their ids."""
+        merchant_id = await self._insert(rows.insert_merchant(name, now_ms=self._now()), "merchant.add", name)
+        return merchant_id, await self.add_store(merchant_id, store or name)
+
+    async def add_store(self, merchant_id: int, name: str) -> int:
+        """Raises NotPossible when there is no such merchant."""
+        if merchant_id not in {row.row_id for row in await rows.merchants(self._database)}:
+            raise NotPossible(f"there is no merchant {merchant_id}")
+        return await self._insert(rows.insert_store(merchant_id, name, now_ms=self._now()), "store.add", name)
+
+    async def add_app(
+        self,
+        name: str,
+        merchant_ids: Sequence[int],
+        *,
+        rules: AppRules,
+        app: str = "",
+        key: str = "",
+        exist_ok: bool = False,
+    ) -> NewApp:
+        """An integrator that may act for the merchants. `app` and `key` are drawn unless given.
+
+        `exist_ok`: an app of that id is linked to the merchants instead. Raises NotPossible.
+        """
+        known = {row.row_id for row in await rows.merchants(self._database)}
+        for merchant_id in merchant_ids:
+            if merchant_id not in known:
+                raise NotPossible(f"there is no merchant {merchant_id}")
+        app = app or f"A{secrets.randbelow(10**14):014d}"
+        key = key or secrets.token_hex(16)
+        insert = rows.insert_app(
+            app,
+            name,
+            key_sealed=self._sealer.seal(key, place=app_key_place(app)),
+            rules=msgspec.json.encode(rules).decode(),
+            now_ms=self._now(),
+        )
+        try:
+            app_id = await self._insert(insert, "app.add", app)
+        except StepFailed as failed:
+            found = await rows.app_by_name(self._database, app)
+            if found is None or not exist_ok:
+                raise NotPossible(f"the app {app} exists already") from failed
+            app_id = found.app_id
+        await self._change(rows.link_app(app_id, merchant_ids), "app.link", app)
+        return NewApp(app_id, app, key)
+
+    async def rotate_app_key(self, app: str, *, overlap_ms: int, key: str = "") -> str:
+        """A new key; the old one is accepted for `overlap_ms` more. Returns the key. Raises NotPossible."""
+        key = key or secrets.token_hex(16)
+        sealed = self._sealer.seal(key, place=app_key_place(app))
+        until_ms = self._now() + overlap_ms
+        await self._change([rows.replace_app_key(app, key_sealed=sealed, old_key_until_ms=until_ms)], "app.rotate", app)
+        return key
+
+    async def set_app_rules(self, app: str, changes: Mapping[str, object]) -> AppRules:
+        """Change some of an app's rules. Raises NotPossible for an unknown rule or value."""
+        row = await rows.app_by_name(self._database, app)
+        if row is None:
+            raise NotPossible(f"there is no app {app}")
+        current = msgspec.to_builtins(msgspec.json.decode(row.rules, type=AppRules))
+        unknown = sorted(set(changes) - set(AppRules.__struct_fields__))
+        if unknown:
+            raise NotPossible(f"there is no rule {unknown[0]}")
+        try:
+            rules = msgspec.convert({**current, **changes}, AppRules, strict=False)
+        except msgspec.ValidationError as error:
+            raise NotPossible(str(error)) from error
+        step = rows.replace_app_rules(app, rules=msgspec.json.encode(rules).decode())
+        await self._change([step], "app.rules", app, {name: str(value) for name, value in changes.items()})
+        return rules
+
+    async def add_operator(
+        self, name: str, *, merchant_id: int, store_id: int, account_ids: Sequence[int], operator_id: str = ""
+    ) -> str:
+        """A cashier whose payments go to the accounts, at most one of each wallet. Raises NotPossible."""
+        operator_id = operator_id or secrets.token_hex(16)
+        stores = {row.row_id: row.merchant_id for row in await rows.stores(self._database)}
+        if stores.get(store_id) != merchant_id:
+            raise NotPossible(f"merchant {merchant_id} has no store {store_id}")
+        steps = [
+            rows.insert_operator(
+                operator_id, merchant_id=merchant_id, store_id=store_id, name=name, now_ms=self._now()
+            ),
+            *await self._account_steps(operator_id, merchant_id, account_ids),
+        ]
+        try:
+            await self._change(steps, "operator.add", operator_id)
+        except NotPossible as error:
+            raise NotPossible(f"the operator {operator_id} exists already") from error
+        return operator_id
+
+    async def accounts_of_operator(self, operator_id: str) -> dict[int, int] | None:
+        """Channel number to account id; None: there is no such operator."""
+        if await rows.operator(self._database, operator_id) is None:
+            return None
+        return await rows.accounts_of_operator(self._database, operator_id)
+
+    async def replace_operator(self, operator_id: str) -> str:
+        """A new id for the same cashier; the old one is disabled. Returns the new id. Raises NotPossible."""
+        row = await rows.operator(self._database, operator_id)
+        if row is None:
+            raise NotPossible(f"there is no operator {operator_id}")
+        accounts = await rows.accounts_of_operator(self._database, operator_id)
+        new_id = await self.add_operator(
+            row.name, merchant_id=row.merchant_id, store_id=row.store_id, account_ids=list(accounts.values())
+        )
+        await self.set_disabled("operator", operator_id, is_disabled=True)
+        return new_id
+
+    async def set_operator_accounts(self, operator_id: str, account_ids: Sequence[int]) -> None:
+        """Raises NotPossible."""
+        row = await rows.operator(self._database, operator_id)
+        if row is None:
+            raise NotPossible(f"there is no operator {operator_id}")
+        steps = await self._account_steps(operator_id, row.merchant_id, account_ids)
+        await self._change(steps, "operator.accounts", operator_id)
+
+    async def add_account(self, name: str, *, merchant_id: int, channel: int, settings: Mapping[str, str]) -> int:
+        """A wallet account whose settings were checked by its channel. Raises: NotPossible, AccountProblem."""
+        if merchant_id not in {row.row_id for row in await rows.merchants(self._database)}:
+            raise NotPossible(f"there is no merchant {merchant_id}")
+        self._channels[channel].open_account(settings)
+        for _ in range(MAX_ID_DRAWS):
+            account_id = await rows.next_account_id(self._database)
+            step = rows.insert_account(
+                account_id,
+                merchant_id=merchant_id,
+                channel=channel,
+                name=name,
+                sealed=self._sealed_settings(account_id, settings),
+                now_ms=self._now(),
+            )
+            try:
+                await self._change([step], "account.add", str(account_id))
+            except NotPossible:
+                continue
+            return account_id
+        raise NotPossible("no free account number, try again")
+
+    async def replace_account_settings(self, account_id: int, settings: Mapping[str, str]) -> None:
+        """New keys or numbers for an account. Raises: NotPossible, AccountProblem."""
+        row = await rows.account(self._database, account_id)
+        if row is None:
+            raise NotPossible(f"there is no account {account_id}")
+        self._channels[row.channel].open_account(settings)
+        step = rows.replace_account_settings(account_id, sealed=self._sealed_settings(account_id, settings))
+        await self._change([step], "account.replace", str(account_id))
+
+    async def account_settings(self, account_id: int) -> dict[str, str]:
+        """Secret: the settings as stored. Raises NotPossible."""
+        row = await rows.account(self._database, account_id)
+        if row is None:
+            raise NotPossible(f"there is no account {account_id}")
+        text = self._sealer.open(row.settings_sealed, place=account_place(account_id))
+        return msgspec.json.decode(text, type=dict[str, str])
+
+    async def set_disabled(self, kind: str, key: int | str, *, is_disabled: bool) -> None:
+        """`kind`: merchant, app, operator or account. Raises NotPossible when there is none with that id."""
+        action = f"{kind}.{'disable' if is_disabled else 'enable'}"
+        await self._change([rows.set_disabled(kind, key, is_disabled=is_disabled)], action, str(key))
+
+    async def list_merchants(self) -> list[tuple[str, ...]]:
+        """Rows for a table: id, name, stores, state."""
+        stores = await rows.stores(self._database)
+        return [
+            (
+                str(row.row_id),
+                row.name,
+                ", ".join(f"{store.row_id} {store.name}" for store in stores if store.merchant_id == row.row_id),
+                _state(row.is_disabled),
+            )
+            for row in await rows.merchants(self._database)
+        ]
+
+    async def list_apps(self) -> list[tuple[str, ...]]:
+        """Rows for a table: app, name, merchants, signature, state."""
+        found: list[tuple[str, ...]] = []
+        for row in await rows.apps(self._database):
+            merchant_ids = await rows.merchant_ids_of_app(self._database, row.app_id)
+            rules = msgspec.json.decode(row.rules, type=AppRules)
+            merchants = ", ".join(str(merchant_id) for merchant_id in sorted(merchant_ids))
+            found.append((row.app, row.name, merchants, rules.sign_method, _state(row.is_disabled)))
+        return found
+
+    async def list_operators(self) -> list[tuple[str, ...]]:
+        """Rows for a table: operator_id, name, merchant, store, accounts, state."""
+        found: list[tuple[str, ...]] = []
+        for row in await rows.operators(self._database):
+            accounts = await rows.accounts_of_operator(self._database, row.operator_id)
+            names = ", ".join(
+                f"{account_id} {self._channels[channel].name}" for channel, account_id in sorted(accounts.items())
+            )
+            state = _state(row.is_disabled or row.is_merchant_disabled)
+            found.append((row.operator_id, row.name, str(row.merchant_id), str(row.store_id), names, state))
+        return found
+
+    async def list_accounts(self) -> list[tuple[str, ...]]:
+        """Rows for a table: account, name, merchant, wallet, state."""
+        return [
+            (
+                str(row.account_id),
+                row.name,
+                str(row.merchant_id),
+                self._channels[row.channel].name,
+                _state(row.is_disabled),
+            )
+            for row in await rows.accounts(self._database)
+        ]
+
+    async def _account_steps(self, operator_id: str, merchant_id: int, account_ids: Sequence[int]) -> list[Step]:
+        steps = []
+        for account_id in account_ids:
+            row = await rows.account(self._database, account_id)
+            if row is None or row.merchant_id != merchant_id:
+                raise NotPossible(f"merchant {merchant_id} has no account {account_id}")
+            steps.append(rows.set_operator_account(operator_id, channel=row.channel, account_id=account_id))
+        return steps
+
+    def _sealed_settings(self, account_id: int, settings: Mapping[str, str]) -> str:
+        text = msgspec.json.encode(dict(settings)).decode()
+        return self._sealer.seal(text, place=account_place(account_id))
+
+    async def _insert(self, step: Step, action: str, subject: str) -> int:
+        """Do an insert that draws its own id; returns the id."""
+        returned = await self._database.write([step, *self._marks(action, subject, {})])
+        return int(returned[0][0]["row_id"])
+
+    async def _change(
+        self, steps: Sequence[Step], action: str, subject: str, detail: Mapping[str, str] | None = None
+    ) -> None:
+        try:
+            await self._database.write([*steps, *self._marks(action, subject, detail or {})])
+        except StepFailed as failed:
+            raise NotPossible(f"there is no {action.split('.')[0]} {subject}") from failed
+
+    def _marks(self, action: str, subject: str, detail: Mapping[str, str]) -> list[Step]:
+        audit = history.add_audit_event(
+            now_ms=self._now(), actor=self._actor, action=action, subject=subject, detail=detail
+        )
+        return [rows.bump_version(), audit]
+
+    def _now(self) -> int:
+        return self._clock.now_ms()
+
+
+def _state(is_disabled: int) -> str:
+    return "disabled" if is_disabled else "active"

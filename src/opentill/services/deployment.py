@@ -1,0 +1,42 @@
+"""Everything a running gateway holds, opened once (`cli/serve.py`) and passed down as an argument."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from opentill.base.clock import Clock
+from opentill.base.config import Settings
+from opentill.base.metrics import Metrics
+from opentill.base.outbound import Outbound
+from opentill.channels.base import Channel
+from opentill.services.access import Parties
+from opentill.storage.database import Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """`outbound` leads to merchants and is guarded; wallets have connections of their own inside `channels`.
+
+    `public_base_url` is how wallets reach us (in the sandbox computed at start, never stored).
+    """
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    parties: Parties
+    channels: Mapping[int, Channel[Any]]
+    platform_key: rsa.RSAPrivateKey
+    outbound: Outbound
+    metrics: Metrics
+    public_base_url: str
+    is_sandbox: bool
+
+    @property
+    def has_demo_pages(self) -> bool:
+        return self.is_sandbox or self.settings.demo_pages
+
+    def callback_url(self, channel: int, account_id: int) -> str:
+        """Where the wallet tells us about trades of this account."""
+        return f"{self.public_base_url}/callbacks/{self.channels[channel].name}/{account_id}"

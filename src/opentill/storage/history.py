@@ -1,0 +1,49 @@
+"""The timeline of an order, and the audit trail of people and refused calls."""
+
+import itertools
+import secrets
+from collections.abc import Mapping
+
+import msgspec
+
+from opentill.storage.database import Database, Step
+
+_counter = itertools.count(secrets.randbelow(1 << 20))
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that happened to an order. `detail` is plain text values, secrets never among them."""
+
+    at_ms: int
+    kind: str
+    detail: dict[str, str]
+
+
+def new_event_id(now_ms: int) -> int:
+    """A key that sorts by time: milliseconds and 20 bits that differ between processes and events."""
+    return (now_ms << 20) | (next(_counter) & 0xFFFFF)
+
+
+def add_event(app_id: int, order_no: str, *, now_ms: int, kind: str, detail: Mapping[str, str]) -> Step:
+    return Step(
+        "INSERT INTO history (app_id, order_no, event_id, at_ms, kind, detail) VALUES ($1, $2, $3, $4, $5, $6)",
+        (app_id, order_no, new_event_id(now_ms), now_ms, kind, msgspec.json.encode(detail).decode()),
+        rows=1,
+    )
+
+
+async def events_of_order(database: Database, app_id: int, order_no: str) -> list[Event]:
+    rows = await database.read(
+        "SELECT at_ms, kind, detail FROM history WHERE app_id = $1 AND order_no = $2 ORDER BY event_id",
+        app_id,
+        order_no,
+    )
+    return [Event(row["at_ms"], row["kind"], msgspec.json.decode(row["detail"], type=dict[str, str])) for row in rows]
+
+
+def add_audit_event(*, now_ms: int, actor: str, action: str, subject: str, detail: Mapping[str, str]) -> Step:
+    return Step(
+        "INSERT INTO audit_events (event_id, at_ms, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)",
+        (new_event_id(now_ms), now_ms, actor, action, subject, msgspec.json.encode(detail).decode()),
+        rows=1,
+    )

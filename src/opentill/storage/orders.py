@@ -1,0 +1,200 @@
+"""SQL of orders and of the payments that reached them. A move names the old state it expects and moves one row."""
+
+import msgspec
+
+from opentill.domain.order import GoodsLine, Order, OrderState, PaymentWay
+from opentill.storage.database import Database, Row, Step
+
+_COLUMNS = (
+    "app_id, order_no, local_order_no, attempt, merchant_id, store_id, operator_id, account_id, channel, way, state, "
+    "amount_fen, un_discount_fen, subject, goods, notify_url, device_create_ip, created_at_ms, expires_at_ms, qr_text, "
+    "channel_trade_no, received_fen, discount_fen, refunding_fen, refunded_fen, paid_at_ms, refunded_at_ms, "
+    "asked_at_ms, is_late, polls, poll_at_ms, attention"
+)
+_GOODS = msgspec.json.Decoder(tuple[GoodsLine, ...])
+
+EFFECTIVE = "EFFECTIVE"
+"""The payment that made the order PAID."""
+SURPLUS = "SURPLUS"
+"""A further payment for an order that was already paid."""
+WRONG_AMOUNT = "WRONG_AMOUNT"
+"""A payment whose amount is not the order's: held, never PAID."""
+
+
+class StoredReply(msgspec.Struct, frozen=True):
+    """What an idempotent replay compares and answers (protocol 4.1)."""
+
+    request_sign: str
+    reply: str
+
+
+class DuePoll(msgspec.Struct, frozen=True):
+    """An order whose time to be asked about has come; `poll_at_ms` is the value a claim must still find."""
+
+    app_id: int
+    order_no: str
+    poll_at_ms: int
+
+
+def insert(order: Order, *, poll_at_ms: int, request_sign: str) -> Step:
+    """Take the number. No row: the app used it before (the unique index decides races)."""
+    return Step(
+        "INSERT INTO orders (app_id, order_no, local_order_no, attempt, merchant_id, store_id, operator_id, "
+        "account_id, channel, way, state, amount_fen, un_discount_fen, subject, goods, notify_url, device_create_ip, "
+        "created_at_ms, expires_at_ms, poll_at_ms, request_sign) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) "
+        "ON CONFLICT DO NOTHING",
+        (
+            order.app_id, order.order_no, order.local_order_no, order.attempt, order.merchant_id, order.store_id,
+            order.operator_id, order.account_id, order.channel, order.way.value, order.state.value, order.amount_fen,
+            order.un_discount_fen, order.subject, msgspec.json.encode(order.goods).decode(), order.notify_url,
+            order.device_create_ip, order.created_at_ms, order.expires_at_ms, poll_at_ms, request_sign,
+        ),
+        rows=1,
+    )  # fmt: skip
+
+
+def move(app_id: int, order_no: str, *, expected: OrderState, state: OrderState, poll_at_ms: int) -> Step:
+    """From one state to another; `poll_at_ms` 0 stops asking the wallet."""
+    return Step(
+        "UPDATE orders SET state = $4, poll_at_ms = $5 WHERE app_id = $1 AND order_no = $2 AND state = $3",
+        (app_id, order_no, expected.value, state.value, poll_at_ms),
+        rows=1,
+    )
+
+
+def keep_qr(app_id: int, order_no: str, *, expected: OrderState, qr_text: str, poll_at_ms: int) -> Step:
+    """The wallet accepted: WAITING, with the text of its QR code."""
+    return Step(
+        "UPDATE orders SET state = 'WAITING', qr_text = $4, poll_at_ms = $5 "
+        "WHERE app_id = $1 AND order_no = $2 AND state = $3",
+        (app_id, order_no, expected.value, qr_text, poll_at_ms),
+        rows=1,
+    )
+
+
+def move_to_paid(order: Order, *, expected: OrderState) -> Step:
+    """PAID with what the payment says; `order` carries the new values."""
+    return Step(
+        "UPDATE orders SET state = 'PAID', channel = $4, account_id = $5, channel_trade_no = $6, received_fen = $7, "
+        "discount_fen = $8, paid_at_ms = $9, is_late = $10, attention = $11, poll_at_ms = 0 "
+        "WHERE app_id = $1 AND order_no = $2 AND state = $3",
+        (
+            order.app_id, order.order_no, expected.value, order.channel, order.account_id, order.channel_trade_no,
+            order.received_fen, order.discount_fen, order.paid_at_ms, int(order.is_late), order.attention,
+        ),
+        rows=1,
+    )  # fmt: skip
+
+
+def flag(app_id: int, order_no: str, *, attention: str) -> Step:
+    """Mark an order as needing a person."""
+    return Step(
+        "UPDATE orders SET attention = $3 WHERE app_id = $1 AND order_no = $2", (app_id, order_no, attention), rows=1
+    )
+
+
+def insert_payment(
+    order: Order, *, trade_no: str, channel_trade_no: str, role: str, amount_fen: int, received_fen: int,
+    discount_fen: int, line_discounts: str, paid_at_ms: int, now_ms: int,
+) -> Step:  # fmt: skip
+    """Record money that reached the order. No row: this payment is known already."""
+    return Step(
+        "INSERT INTO payments (app_id, order_no, channel, channel_trade_no, trade_no, account_id, role, amount_fen, "
+        "received_fen, discount_fen, line_discounts, paid_at_ms, recorded_at_ms) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+        (
+            order.app_id, order.order_no, order.channel, channel_trade_no, trade_no, order.account_id, role, amount_fen,
+            received_fen, discount_fen, line_discounts, paid_at_ms, now_ms,
+        ),
+        rows=1,
+    )  # fmt: skip
+
+
+def keep_reply(app_id: int, order_no: str, *, reply: str) -> Step:
+    return Step("UPDATE orders SET reply = $3 WHERE app_id = $1 AND order_no = $2", (app_id, order_no, reply), rows=1)
+
+
+def claim_poll(due: DuePoll, *, lease_until_ms: int, now_ms: int) -> Step:
+    """Lease an order for one question: only who still finds the due time it saw may ask."""
+    return Step(
+        "UPDATE orders SET poll_at_ms = $4, asked_at_ms = $5, polls = polls + 1 "
+        "WHERE app_id = $1 AND order_no = $2 AND poll_at_ms = $3",
+        (due.app_id, due.order_no, due.poll_at_ms, lease_until_ms, now_ms),
+        rows=1,
+    )
+
+
+def plan_poll(app_id: int, order_no: str, *, lease_until_ms: int, poll_at_ms: int) -> Step:
+    """After a question that changed nothing: when to ask again. Any number of rows: a move may have come between."""
+    return Step(
+        "UPDATE orders SET poll_at_ms = $4 WHERE app_id = $1 AND order_no = $2 AND poll_at_ms = $3",
+        (app_id, order_no, lease_until_ms, poll_at_ms),
+    )
+
+
+async def due_polls(database: Database, *, now_ms: int, limit: int) -> list[DuePoll]:
+    rows = await database.read(
+        "SELECT app_id, order_no, poll_at_ms FROM orders WHERE poll_at_ms > 0 AND poll_at_ms <= $1 "
+        "ORDER BY poll_at_ms LIMIT $2",
+        now_ms,
+        limit,
+    )
+    return [DuePoll(row["app_id"], row["order_no"], row["poll_at_ms"]) for row in rows]
+
+
+async def next_poll_ms(database: Database) -> int | None:
+    """The earliest due time; None when nothing waits."""
+    row = await database.read_one("SELECT min(poll_at_ms) AS at_ms FROM orders WHERE poll_at_ms > 0")
+    return row["at_ms"] if row else None
+
+
+async def by_order_no(database: Database, app_id: int, order_no: str) -> Order | None:
+    row = await database.read_one(
+        f"SELECT {_COLUMNS} FROM orders WHERE app_id = $1 AND order_no = $2",
+        app_id,
+        order_no,
+    )
+    return _order(row) if row else None
+
+
+async def by_local_order_no(database: Database, app_id: int, local_order_no: str) -> Order | None:
+    """The latest order under the integrator's number (barcode may use one again, protocol 4.2)."""
+    row = await database.read_one(
+        f"SELECT {_COLUMNS} FROM orders WHERE app_id = $1 AND local_order_no = $2 ORDER BY attempt DESC LIMIT 1",
+        app_id,
+        local_order_no,
+    )
+    return _order(row) if row else None
+
+
+async def stored_reply(database: Database, app_id: int, local_order_no: str) -> StoredReply | None:
+    row = await database.read_one(
+        "SELECT request_sign, reply FROM orders WHERE app_id = $1 AND local_order_no = $2 AND attempt = 1",
+        app_id,
+        local_order_no,
+    )
+    return StoredReply(row["request_sign"], row["reply"]) if row else None
+
+
+async def is_payment_known(
+    database: Database, app_id: int, order_no: str, *, channel: int, channel_trade_no: str
+) -> bool:
+    row = await database.read_one(
+        "SELECT 1 AS found FROM payments "
+        "WHERE app_id = $1 AND order_no = $2 AND channel = $3 AND channel_trade_no = $4",
+        app_id,
+        order_no,
+        channel,
+        channel_trade_no,
+    )
+    return row is not None
+
+
+def _order(row: Row) -> Order:
+    values = dict(row)
+    values["way"] = PaymentWay(values["way"])
+    values["state"] = OrderState(values["state"])
+    values["goods"] = _GOODS.decode(values["goods"])
+    values["is_late"] = bool(values["is_late"])
+    return Order(**values)

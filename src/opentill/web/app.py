@@ -1,0 +1,81 @@
+"""Puts the routes together."""
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from ipaddress import ip_address
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from opentill.commands.registry import Command
+from opentill.protocol.signing import public_key_text
+from opentill.services.deployment import Deployment
+from opentill.storage.database import DatabaseUnavailable
+from opentill.web import callbacks
+from opentill.web.gateway import Gateway
+
+
+def build_app(
+    deployment: Deployment, commands: Mapping[str, Command], *, more_routes: Sequence[BaseRoute] = ()
+) -> Starlette:
+    """The gateway's web application; `more_routes` are pages and, in the sandbox, the twin."""
+    routes: list[BaseRoute] = [
+        *Gateway(deployment, commands).routes(),
+        *callbacks.routes(deployment),
+        Route("/public-key", _public_key(deployment)),
+        Route("/healthz", _health(deployment)),
+        Route("/metrics", _metrics(deployment)),
+        *more_routes,
+    ]
+    return Starlette(routes=routes)
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _public_key(deployment: Deployment) -> Endpoint:
+    """The platform's public key: base64 DER and nothing else (protocol 3)."""
+    text = public_key_text(deployment.platform_key.public_key())
+    headers = {"X-Key-Fingerprint": fingerprint(text)}
+
+    async def endpoint(_: Request) -> Response:
+        return PlainTextResponse(text, headers=headers)
+
+    return endpoint
+
+
+def fingerprint(public_key: str) -> str:
+    """SHA-256 of the key's DER, e.g. `SHA256:2f4c…` in hex."""
+    return "SHA256:" + hashlib.sha256(base64.b64decode(public_key)).hexdigest()
+
+
+def _health(deployment: Deployment) -> Endpoint:
+    """200 when requests can be answered: the database answers."""
+
+    async def endpoint(_: Request) -> Response:
+        try:
+            await deployment.database.read("SELECT 1 AS answer")
+        except DatabaseUnavailable:
+            return PlainTextResponse("database unavailable", status_code=503)
+        return PlainTextResponse("ok")
+
+    return endpoint
+
+
+def _metrics(deployment: Deployment) -> Endpoint:
+    """Metrics for the networks that may read them."""
+
+    async def endpoint(request: Request) -> Response:
+        host = request.client.host if request.client else ""
+        try:
+            is_allowed = any(ip_address(host) in network for network in deployment.settings.metrics_networks)
+        except ValueError:
+            is_allowed = False
+        if not is_allowed:
+            return PlainTextResponse("not allowed from this address", status_code=403)
+        return Response(deployment.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return endpoint

@@ -1,0 +1,21 @@
+"""Reads request bodies with a limit: nobody can make us hold more than we said."""
+
+from starlette.requests import Request
+
+
+class BodyTooLarge(Exception):
+    """The body is longer than the limit."""
+
+
+async def read_body(request: Request, *, limit: int) -> bytes:
+    """The whole body, at most `limit` bytes. Raises BodyTooLarge; starlette's ClientDisconnect."""
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise BodyTooLarge
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,149 @@
+"""`/gatewayOpen.htm`: every call of the merchants' API (design 4)."""
+
+import secrets
+import time
+from collections.abc import Mapping
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from opentill.base.errors import GatewayError
+from opentill.base.logs import logger
+from opentill.commands import registry
+from opentill.commands.registry import Command, Replay
+from opentill.protocol import reply
+from opentill.protocol.forms import read_form
+from opentill.protocol.params import read_values, read_version
+from opentill.services import access
+from opentill.services.deployment import Deployment
+from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
+from opentill.web.bodies import BodyTooLarge, read_body
+
+PATH = "/gatewayOpen.htm"
+# protocol 1: which name was used is all a caller can see of us before it is known.
+_UNKNOWN_COMMAND = "-"
+
+_log = logger("gateway")
+
+
+class Gateway:
+    """Answers calls; at most `max_open_requests` at a time, the rest get the busy error at once."""
+
+    def __init__(self, deployment: Deployment, commands: Mapping[str, Command]) -> None:
+        self._deployment = deployment
+        self._commands = commands
+        self._open_requests = 0
+
+    def routes(self) -> list[Route]:
+        # No method list: another method gets the protocol's own error, with HTTP 200 like every reply.
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        return [Route(PATH, self.endpoint, methods=methods)]
+
+    async def endpoint(self, request: Request) -> Response:
+        if self._open_requests >= self._deployment.settings.max_open_requests:
+            error = GatewayError("BUSY")
+            self._deployment.metrics.requests.labels(_UNKNOWN_COMMAND, str(error.number)).inc()
+            return _response(reply.failure(error))
+        self._open_requests += 1
+        try:
+            return await self._answer(request)
+        finally:
+            self._open_requests -= 1
+
+    async def _answer(self, request: Request) -> Response:
+        started = time.monotonic()
+        request_id = secrets.token_hex(8)
+        call = _Call(request, request_id)
+        headers = {"X-Request-Id": request_id}
+        try:
+            body, is_replay = await self._handle(call)
+            if is_replay:
+                headers["X-OpenTill-Replayed"] = "true"
+            number = 0
+        except GatewayError as error:
+            body, number = reply.failure(error), error.number
+            call.note = f"{error.name} {error.note}".strip()
+        except (DatabaseUnavailable, DatabaseOverloaded) as error:
+            is_nothing_done = isinstance(error, DatabaseOverloaded)
+            refusal = GatewayError("BUSY" if is_nothing_done else "STORAGE_UNAVAILABLE")
+            body, number = reply.failure(refusal), refusal.number
+            call.note = str(error)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception:
+            _log.exception("fault", request_id=request_id, command=call.command)
+            refusal = GatewayError("SYSTEM_ERROR", request_id=request_id)
+            body, number = reply.failure(refusal), refusal.number
+        self._tell(call, number, time.monotonic() - started)
+        return _response(body, headers)
+
+    async def _handle(self, call: "_Call") -> tuple[bytes, bool]:
+        deployment = self._deployment
+        form = await call.read_form(deployment.settings.max_body_bytes)
+        command = registry.find_command(self._commands, form)
+        call.command, call.app = command.name, form.get("app", "")[:64]
+        version = read_version(form)
+        caller = await access.identify(
+            deployment.parties,
+            form,
+            signed=command.signed,
+            clock=deployment.clock,
+            source_ip=call.source_ip,
+            is_sandbox=deployment.is_sandbox,
+        )
+        access.check_command(caller.app, command.name)
+        now_ms = deployment.clock.now_ms()
+        asked = registry.Request(
+            caller=caller, values=read_values(form, command.params), version=version, now_ms=now_ms
+        )
+        result = await command.handle(deployment, asked)
+        if isinstance(result, Replay):
+            return result.body, True
+        values = {**result.values, "timestamp": str(deployment.clock.now_ms())}
+        body = reply.success(values, command.all_reply_fields, version=version, key=deployment.platform_key)
+        if result.keep is not None:
+            await result.keep(body)
+        return body, False
+
+    def _tell(self, call: "_Call", number: int, elapsed_s: float) -> None:
+        metrics = self._deployment.metrics
+        metrics.requests.labels(call.command, str(number)).inc()
+        metrics.request_seconds.labels(call.command).observe(elapsed_s)
+        _log.info(
+            "request",
+            request_id=call.request_id,
+            command=call.command,
+            app=call.app,
+            code=number,
+            note=call.note,
+            elapsed_ms=round(elapsed_s * 1000, 1),
+        )
+
+
+class _Call:
+    """One HTTP request and what is learnt of it for the log."""
+
+    def __init__(self, request: Request, request_id: str) -> None:
+        self._request = request
+        self.request_id = request_id
+        self.source_ip = request.client.host if request.client else ""
+        self.command = _UNKNOWN_COMMAND
+        self.app = ""
+        self.note = ""
+
+    async def read_form(self, limit: int) -> dict[str, str]:
+        request = self._request
+        query: bytes = request.scope["query_string"]
+        try:
+            body = b"" if request.method == "GET" else await read_body(request, limit=limit)
+        except BodyTooLarge as error:
+            raise GatewayError("BODY_TOO_LARGE", limit=limit) from error
+        content_type = request.headers.get("content-type", "").encode("latin-1")
+        return read_form(request.method, query, content_type, body)
+
+
+def _response(body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    response = Response(body, headers={"Content-Type": reply.CONTENT_TYPE, **(headers or {})})
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,143 @@
+"""Runs jobs: look what is due, start it with bounded concurrency, sleep until the next due time or a wake-up."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from opentill.base.clock import Clock
+from opentill.base.logs import logger
+from opentill.storage.database import Database, DatabaseOverloaded, DatabaseUnavailable
+
+PAGE = 500
+"""Due items looked at in one go."""
+MAX_IN_FLIGHT = 256
+LONGEST_SLEEP_MS = 5_000
+"""Wake-ups save waiting, but work that another process made must be found without them."""
+AFTER_FAULT_MS = 1_000
+
+_log = logger("worker")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Generic[T]):
+    """One kind of work. `find(now_ms, limit)` lists due items, oldest first; `work` claims and does one.
+
+    At most `per_group` items of one group run at a time, so that a slow receiver delays only its own. `defer` puts an
+    item off a little: one group's backlog must not hide the others' items.
+    """
+
+    name: str
+    wake: str
+    per_group: int
+    find: Callable[[int, int], Awaitable[list[T]]]
+    next_due_ms: Callable[[], Awaitable[int | None]]
+    key: Callable[[T], object]
+    group: Callable[[T], object]
+    work: Callable[[T], Awaitable[object]]
+    defer: Callable[[T], Awaitable[object]]
+
+
+class JobRunner(Generic[T]):
+    """Runs one job until it is stopped."""
+
+    def __init__(self, job: Job[T], database: Database, clock: Clock) -> None:
+        self._job = job
+        self._clock = clock
+        self._wake = database.wake_event(job.wake)
+        self._in_flight: dict[object, asyncio.Task[None]] = {}
+        self._groups: Counter[object] = Counter()
+        self._has_skipped = False
+        self._is_stopping = False
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._in_flight
+
+    async def run(self) -> None:
+        """A fault is logged and the job goes on: one poisoned item must not stop the others."""
+        while not self._is_stopping:
+            try:
+                self._wake.clear()
+                until_ms = await self._pass()
+            except (DatabaseUnavailable, DatabaseOverloaded) as error:
+                _log.warning("database unavailable", job=self._job.name, problem=str(error))
+                until_ms = self._clock.now_ms() + AFTER_FAULT_MS
+            except Exception:
+                _log.exception("fault", job=self._job.name)
+                until_ms = self._clock.now_ms() + AFTER_FAULT_MS
+            if not self._is_stopping:
+                await self._clock.wait_until(until_ms, self._wake)
+        await asyncio.gather(*self._in_flight.values())
+
+    def stop(self) -> None:
+        """Begin nothing more; `run` returns when what was begun has ended."""
+        self._is_stopping = True
+        self._wake.set()
+
+    async def _pass(self) -> int:
+        """Start what is due and has a free place. Returns when to look again, milliseconds."""
+        now_ms = self._clock.now_ms()
+        items = await self._job.find(now_ms, PAGE)
+        skipped = [item for item in items if not self._start(item)]
+        self._has_skipped = bool(skipped)
+        is_page_full = len(items) == PAGE
+        if is_page_full and skipped and len(self._in_flight) < MAX_IN_FLIGHT:
+            for item in skipped:
+                await self._job.defer(item)
+            return now_ms
+        latest_ms = now_ms + LONGEST_SLEEP_MS
+        if skipped or is_page_full:
+            # The next end of a running item wakes us; this is the net below it.
+            return now_ms + AFTER_FAULT_MS if skipped else now_ms
+        return min(await self._job.next_due_ms() or latest_ms, latest_ms)
+
+    def _start(self, item: T) -> bool:
+        """False: no free place now. An item in flight counts as started."""
+        key, group = self._job.key(item), self._job.group(item)
+        if key in self._in_flight:
+            return True
+        if len(self._in_flight) >= MAX_IN_FLIGHT or self._groups[group] >= self._job.per_group:
+            return False
+        self._groups[group] += 1
+        self._in_flight[key] = asyncio.create_task(self._work(item, key, group))
+        return True
+
+    async def _work(self, item: T, key: object, group: object) -> None:
+        try:
+            await self._job.work(item)
+        except (DatabaseUnavailable, DatabaseOverloaded) as error:
+            _log.warning("database unavailable", job=self._job.name, problem=str(error))
+        except Exception:
+            _log.exception("fault", job=self._job.name)
+        finally:
+            del self._in_flight[key]
+            self._groups[group] -= 1
+            if not self._groups[group]:
+                del self._groups[group]
+            if self._has_skipped:
+                self._wake.set()
+
+
+class Worker:
+    """All jobs of a process."""
+
+    def __init__(self, jobs: Sequence[Job[Any]], database: Database, clock: Clock) -> None:
+        self._runners = [JobRunner(job, database, clock) for job in jobs]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being worked on right now."""
+        return all(runner.is_idle for runner in self._runners)
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(runner.run()) for runner in self._runners]
+
+    async def stop(self) -> None:
+        """Finish what was begun, begin nothing more."""
+        for runner in self._runners:
+            runner.stop()
+        await asyncio.gather(*self._tasks)
