@@ -13,6 +13,7 @@ import typer
 import uvloop
 from pydantic import SecretStr
 from rich.console import Console
+from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from opentill.base import logs
@@ -72,20 +73,21 @@ async def _run(listener: socket.socket, host: str, data: Path, console: Console)
     settings = sandbox_settings(listener, host, data)
     logs.configure(level=settings.log_level, stream=(data / "opentill.log").open("a", encoding="utf-8"))
     async with open_sandbox(settings, data) as sandbox:
-        commands = load_commands()
-        app = build_app(
-            sandbox.deployment,
-            commands,
-            more_routes=[*demo.routes(sandbox.deployment, commands), Mount("/twin", app=sandbox.twin.app)],
-        )
         sandbox.worker.start()
         try:
-            serving = asyncio.create_task(serve(app, listener))
+            serving = asyncio.create_task(serve(sandbox_app(sandbox.deployment, sandbox.twin), listener))
             _greet(console, settings.public_base_url, data)
             await serving
         finally:
             await asyncio.shield(sandbox.worker.stop())
     console.print("Stopped. All data is kept.")
+
+
+def sandbox_app(deployment: Deployment, twin: Twin) -> Starlette:
+    """Gateway, demo pages and twin at one address."""
+    commands = load_commands()
+    pages = [*demo.routes(deployment, commands), Mount("/twin", app=twin.app)]
+    return build_app(deployment, commands, more_routes=pages)
 
 
 @asynccontextmanager
