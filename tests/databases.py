@@ -38,6 +38,7 @@ SERVER_SETTINGS = {
     "autovacuum": "off",
     "max_connections": "200",
     "shared_buffers": "64MB",
+    "deadlock_timeout": "50ms",
 }
 
 

@@ -33,7 +33,7 @@ class StepFailed(Exception):
     """Step `index` (from 0) of a unit met `rows` rows and not the number it named. The whole unit was undone."""
 
     def __init__(self, index: int, step: Step, rows: int) -> None:
-        # The arguments stay out of the message: they may be secret, and messages are logged.
+        # The arguments stay out of all messages here: they may be secret, and messages are logged.
         super().__init__(f"step {index} met {rows} rows instead of {step.rows}: {step.sql}")
         self.index = index
         self.step = step
@@ -50,6 +50,13 @@ class ConstraintBroken(Exception):
         super().__init__(f"step {index} broke a rule of the schema ({reason}): {step.sql}")
         self.index = index
         self.step = step
+
+
+class StatementRefused(Exception):
+    """A statement or its arguments are wrong (syntax, names, number, types): a bug of ours. Nothing was done."""
+
+    def __init__(self, sql: str, reason: str) -> None:
+        super().__init__(f"{reason}: {sql}")
 
 
 class DatabaseUnavailable(Exception):
@@ -82,14 +89,15 @@ class Database(Protocol):
 
         After the commit every name in `wakes` is woken (`wake_event`). Whoever is cancelled while waiting
         does not know whether the unit was done.
-        Raises: StepFailed, ConstraintBroken, DatabaseUnavailable, OutcomeUnknown, DatabaseOverloaded.
+        Raises: StepFailed, ConstraintBroken, StatementRefused, DatabaseUnavailable, OutcomeUnknown,
+        DatabaseOverloaded.
         """
         ...
 
     async def read(self, sql: str, *args: Value) -> list[Row]:
         """The rows of one SELECT, in a snapshot of its own that has every write answered before.
 
-        Raises: DatabaseUnavailable, DatabaseOverloaded.
+        Raises: StatementRefused, DatabaseUnavailable, DatabaseOverloaded.
         """
         ...
 

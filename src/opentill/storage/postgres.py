@@ -1,37 +1,28 @@
 """PostgreSQL: one unit is one transaction (design 7). READ COMMITTED is enough: every move names its old state."""
 
 import asyncio
-import contextlib
 import random
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import Literal, TypeVar, cast
+from typing import Literal, NoReturn, TypeVar, cast
 
 import asyncpg
 
-from opentill.base import logs
 from opentill.storage.engine import (
     ConstraintBroken,
     DatabaseUnavailable,
     OutcomeUnknown,
     Row,
+    StatementRefused,
     Step,
     StepFailed,
     Value,
-    Wakes,
 )
-from opentill.storage.sessions import FAILURES, Connection, Session, Sessions, close_quietly, connect
+from opentill.storage.sessions import FAILURES, Record, Session, Sessions
+from opentill.storage.wakes import SharedWakes
 
 TRIES = 5  # of a unit or read that met another transaction or a dead connection
 MAX_PAUSE_S = 0.02  # before a unit that met another one is tried again, times the tries so far
-CHANNEL = "opentill"  # of LISTEN and NOTIFY
-PROBE_S = 30.0  # how often the listening connection is asked whether it lives
-PROBE_TIMEOUT_S = 5.0
-FIRST_BACKOFF_S = 0.1
-MAX_BACKOFF_S = 5.0
-
-_log = logs.logger("database")
 
 
 class Verdict(Enum):
@@ -77,21 +68,15 @@ class PostgresDatabase:
     def __init__(self, url: str, *, connections: int) -> None:
         """At most `connections`, opened when needed, and one more that listens."""
         self._sessions = Sessions(url, limit=connections)
-        self._wakes = Wakes()
-        # Marks what this process says: it has woken itself already when it hears it.
-        self._sender = secrets.token_hex(8)
-        self._is_closing = False
-        self._stirred = asyncio.Event()
-        self._listener = asyncio.create_task(self._listen(url))
+        self._wakes = SharedWakes(url)
 
     async def write(self, unit: Sequence[Step], *, wakes: Sequence[str] = ()) -> list[list[Row]]:
-        if len(unit) == 1 and unit[0].rows is None and not wakes:
-            rows = await self._repeat(lambda session: _alone(session, unit[0]))
-        else:
-            # One message, so that a wake costs no round trip. The names are ours, not input.
-            ending = "".join(f"SELECT pg_notify('{CHANNEL}', '{name}@{self._sender}');" for name in wakes) + "COMMIT"
-            rows = await self._repeat(lambda session: _transaction(session, unit, ending))
-        self._wakes.wake(wakes)
+        # A step that needs no count needs no BEGIN and COMMIT either: one round trip instead of three.
+        is_simple = len(unit) == 1 and unit[0].rows is None
+        work = _statement if is_simple else _transaction
+        rows = await self._repeat(lambda session: work(session, unit))
+        if wakes:
+            self._wakes.wake(wakes)
         return cast(list[list[Row]], rows)
 
     async def read(self, sql: str, *args: Value) -> list[Row]:
@@ -105,9 +90,7 @@ class PostgresDatabase:
         return self._wakes.event(name)
 
     async def close(self) -> None:
-        self._is_closing = True
-        self._stirred.set()
-        await self._listener
+        await self._wakes.close()
         await self._sessions.close()
 
     async def _repeat(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
@@ -120,9 +103,11 @@ class PostgresDatabase:
                 result = await work(session)
                 session.is_sound = True
                 return result
-            except _TryAgain as error:
-                if error.verdict is not Verdict.CLASH:
-                    self._sessions.drop_idle()
+            except Exception as error:
+                if not session.is_sound:
+                    self._sessions.drop_idle()  # what ended this connection has ended the others too
+                if not isinstance(error, _TryAgain):
+                    raise
                 if tries == TRIES:
                     raise DatabaseUnavailable(str(error)) from error
                 pause_s = random.uniform(0, MAX_PAUSE_S) * tries if error.verdict is Verdict.CLASH else 0  # noqa: S311
@@ -130,47 +115,10 @@ class PostgresDatabase:
                 self._sessions.give_back(session)
             await asyncio.sleep(pause_s)
 
-    async def _listen(self, url: str) -> None:
-        """Hear the wakes of other processes until closed, over one connection after the other."""
-        backoff_s = FIRST_BACKOFF_S
-        while not self._is_closing:
-            try:
-                connection = await connect(url)
-            except DatabaseUnavailable as error:
-                _log.warning("listen_failed", reason=str(error))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stirred.wait(), backoff_s)
-                backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
-            else:
-                backoff_s = FIRST_BACKOFF_S
-                await self._hear(connection)
 
-    async def _hear(self, connection: Connection) -> None:
-        """Listen until the connection is lost or the database is closed."""
-        self._stirred.clear()
-        connection.add_termination_listener(lambda _: self._stirred.set())
-        try:
-            await connection.add_listener(CHANNEL, self._heard)
-            self._wakes.wake_all()  # nobody listened until now
-            while not self._is_closing:
-                await connection.fetchval("SELECT 1", timeout=PROBE_TIMEOUT_S)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stirred.wait(), PROBE_S)
-            await close_quietly(connection)
-        except FAILURES as error:
-            _log.warning("listen_lost", reason=str(error))
-        finally:
-            connection.terminate()
-
-    def _heard(self, _: object, __: int, ___: str, payload: object) -> None:
-        name, _at, sender = str(payload).partition("@")
-        if sender != self._sender:
-            self._wakes.wake([name])
-
-
-async def _transaction(session: Session, unit: Sequence[Step], ending: str) -> list[list[asyncpg.Record]]:
+async def _transaction(session: Session, unit: Sequence[Step]) -> list[list[Record]]:
     """All steps between BEGIN and COMMIT. Raises like `Database.write`, and _TryAgain."""
-    rows: list[list[asyncpg.Record]] = []
+    rows: list[list[Record]] = []
     try:
         await session.begin()
         for step in unit:
@@ -180,52 +128,52 @@ async def _transaction(session: Session, unit: Sequence[Step], ending: str) -> l
                 raise StepFailed(len(rows), step, count)
             rows.append(returned)
     except FAILURES as error:
-        raise await _meaning(error, session, len(rows), unit) from error
-    await _commit(session, ending, unit)
+        await _fail(error, session, len(rows), unit)
+    try:
+        await session.commit()
+    except FAILURES as error:
+        await _fail(error, session, len(unit) - 1, unit, is_committing=True)
     return rows
 
 
-async def _commit(session: Session, ending: str, unit: Sequence[Step]) -> None:
-    try:
-        await session.connection.execute(ending)
-    except FAILURES as error:
-        if _verdict(error, session) is Verdict.SILENCE:
-            raise OutcomeUnknown(_text(error)) from error
-        raise await _meaning(error, session, len(unit) - 1, unit) from error
-
-
-async def _alone(session: Session, step: Step) -> list[list[asyncpg.Record]]:
-    """A step that needs no transaction around it: one round trip instead of three."""
+async def _statement(session: Session, unit: Sequence[Step]) -> list[list[Record]]:
+    """The one step of `unit`, which commits itself. Raises like `_transaction`."""
+    (step,) = unit
     try:
         rows, _ = await session.run(step.sql, step.args)
     except FAILURES as error:
-        if _verdict(error, session) is Verdict.SILENCE:
-            raise OutcomeUnknown(_text(error)) from error
-        raise await _meaning(error, session, 0, [step]) from error
+        await _fail(error, session, 0, unit, is_committing=True)
     return [rows]
 
 
-async def _read(session: Session, sql: str, args: Sequence[Value]) -> list[asyncpg.Record]:
+async def _read(session: Session, sql: str, args: Sequence[Value]) -> list[Record]:
     try:
         rows, _ = await session.run(sql, args)
     except FAILURES as error:
-        raise await _meaning(error, session, 0, [Step(sql)]) from error
+        await _fail(error, session, 0, [Step(sql)])
     return rows
 
 
-async def _meaning(error: Exception, session: Session, index: int, unit: Sequence[Step]) -> Exception:
-    """Undo what step `index` met this error in; what to raise instead of the error."""
+async def _fail(
+    error: Exception, session: Session, index: int, unit: Sequence[Step], *, is_committing: bool = False
+) -> NoReturn:
+    """Undo what was done, and raise what it means that step `index`, or the commit, met `error`."""
     verdict = _verdict(error, session)
+    if verdict is Verdict.SILENCE:
+        if is_committing:
+            raise OutcomeUnknown(_text(error)) from error
+        if isinstance(error, TimeoutError):
+            raise DatabaseUnavailable(_text(error)) from error  # who asked has waited long enough
     if verdict in (Verdict.SILENCE, Verdict.MOVED):
-        return _TryAgain(verdict, _text(error))
+        raise _TryAgain(verdict, _text(error)) from error
     await session.undo()
     if verdict is Verdict.CLASH:
-        return _TryAgain(verdict, _text(error))
+        raise _TryAgain(verdict, _text(error)) from error
     if verdict is Verdict.RULE:
-        return ConstraintBroken(index, unit[index], _text(error))
+        raise ConstraintBroken(index, unit[index], _text(error)) from None  # it quotes the row
     if verdict is Verdict.CANNOT:
-        return DatabaseUnavailable(_text(error))
-    return error
+        raise DatabaseUnavailable(_text(error)) from error
+    raise StatementRefused(unit[index].sql, _text(error)) from None  # it quotes the arguments
 
 
 def _verdict(error: Exception, session: Session) -> Verdict:
@@ -240,4 +188,11 @@ def _verdict(error: Exception, session: Session) -> Verdict:
 
 
 def _text(error: Exception) -> str:
-    return f"PostgreSQL: {type(error).__name__}: {error}"
+    """What happened, without the rows and arguments that PostgreSQL and asyncpg quote."""
+    if isinstance(error, asyncpg.PostgresError):
+        said = error.args[0] if error.args else ""  # str() would add the detail
+    elif isinstance(error, asyncpg.DataError) and error.__cause__ is not None:
+        said = error.__cause__
+    else:
+        said = error
+    return f"PostgreSQL: {type(error).__name__}: {said}"

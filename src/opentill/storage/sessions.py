@@ -50,6 +50,9 @@ class Session:
     async def begin(self) -> None:
         await self.connection.execute("BEGIN", timeout=SHORT_TIMEOUT_S)
 
+    async def commit(self) -> None:
+        await self.connection.execute("COMMIT")
+
     async def undo(self) -> None:
         """Roll back; if that fails too, the session stays unsound, and the server rolls back when we hang up."""
         with contextlib.suppress(*FAILURES):
@@ -68,6 +71,7 @@ class Sessions:
 
     def __init__(self, url: str, *, limit: int) -> None:
         self._url = url
+        self._limit = limit
         self._places = asyncio.Semaphore(limit)
         self._waiting = 0
         self._idle: list[Session] = []
@@ -93,7 +97,7 @@ class Sessions:
 
     def give_back(self, session: Session) -> None:
         """Return it. One that is not sound is thrown away."""
-        if session.is_sound and not self._is_closed and not session.connection.is_closed():
+        if session.is_sound and not session.connection.is_closed():
             self._idle.append(session)
         else:
             session.connection.terminate()
@@ -105,10 +109,16 @@ class Sessions:
             self._idle.pop().connection.terminate()
 
     async def close(self) -> None:
-        """Close what is idle now; what is in use is closed when it is given back."""
+        """Let those who have or wait for a connection finish, then close all."""
+        if self._is_closed:
+            return
         self._is_closed = True
-        while self._idle:
-            await close_quietly(self._idle.pop().connection)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REPLY_TIMEOUT_S):
+                for _ in range(self._limit):
+                    await self._places.acquire()
+        await asyncio.gather(*(close_quietly(session.connection) for session in self._idle))
+        self._idle.clear()
 
     async def _wait_for_place(self) -> None:
         if self._waiting >= MAX_WAITING:

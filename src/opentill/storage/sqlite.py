@@ -14,6 +14,7 @@ from opentill.storage.engine import (
     DatabaseUnavailable,
     OutcomeUnknown,
     Row,
+    StatementRefused,
     Step,
     StepFailed,
     Value,
@@ -94,8 +95,8 @@ class Writer:
                     raise
                 execute("ROLLBACK TO unit")
                 execute("RELEASE unit")
-                broken = isinstance(error, sqlite3.IntegrityError)
-                return ConstraintBroken(index, step, str(error)) if broken else error
+                is_rule = isinstance(error, sqlite3.IntegrityError)
+                return ConstraintBroken(index, step, str(error)) if is_rule else _refused(step.sql, error)
             count = cursor.rowcount if cursor.description is None else len(returned)
             if step.rows is not None and step.rows != count:
                 execute("ROLLBACK TO unit")
@@ -249,17 +250,19 @@ def _turn_on_wal(connection: sqlite3.Connection) -> None:
 def _read(connection: sqlite3.Connection, sql: str, args: Sequence[Value]) -> list[Row]:
     try:
         return cast(list[Row], connection.execute(sql, dict(zip(_NAMES, args, strict=False))).fetchall())
-    except sqlite3.Error as error:
-        if _is_trouble(error):
-            raise _unavailable(error) from error
-        raise
+    except Exception as error:
+        raise (_unavailable(error) if _is_trouble(error) else _refused(sql, error)) from error
 
 
 def _is_trouble(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _TROUBLE
 
 
-def _unavailable(error: sqlite3.Error) -> DatabaseUnavailable:
+def _refused(sql: str, error: Exception) -> StatementRefused:
+    return StatementRefused(sql, f"{type(error).__name__}: {error}")
+
+
+def _unavailable(error: Exception) -> DatabaseUnavailable:
     return DatabaseUnavailable(f"SQLite: {error}")
 
 

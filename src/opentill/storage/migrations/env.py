@@ -6,7 +6,7 @@ import sqlite3
 import asyncpg
 from alembic import context
 from sqlalchemy import Connection, create_engine, event, pool
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 SQLITE_PREFIX = "sqlite:///"
 LOCK_WAIT_S = 60.0
@@ -40,17 +40,16 @@ def migrate_sqlite(url: str) -> None:
         migrate(connection)
 
 
-async def migrate_postgres(url: str) -> None:
+def migrate_postgres(url: str) -> None:
     # asyncpg reads the URL itself, so that it means here what it means when serving.
-    engine = create_async_engine(
-        "postgresql+asyncpg://", poolclass=pool.NullPool, async_creator=lambda: asyncpg.connect(url)
-    )
-    async with engine.connect() as connection:
-        await connection.run_sync(migrate)
+    engine = create_engine("postgresql+asyncpg://", poolclass=pool.NullPool, async_creator=lambda: asyncpg.connect(url))
+    with engine.connect() as connection:
+        migrate(connection)
 
 
 database_url: str = context.config.attributes["url"]
 if database_url.startswith(SQLITE_PREFIX):
     migrate_sqlite(database_url)
 else:
-    asyncio.run(migrate_postgres(database_url))
+    # Not sqlalchemy.ext.asyncio: it loads the ORM, which takes longer than the migrations.
+    asyncio.run(greenlet_spawn(migrate_postgres, database_url))
