@@ -189,10 +189,9 @@ def _verdict(error: Exception, session: Session) -> Verdict:
 
 def _text(error: Exception) -> str:
     """What happened, without the rows and arguments that PostgreSQL and asyncpg quote."""
-    if isinstance(error, asyncpg.PostgresError):
+    said: object = error
+    if isinstance(error, asyncpg.DataError):
+        said = error.__cause__ or "invalid value"
+    elif isinstance(error, asyncpg.PostgresError):
         said = error.args[0] if error.args else ""  # str() would add the detail
-    elif isinstance(error, asyncpg.DataError) and error.__cause__ is not None:
-        said = error.__cause__
-    else:
-        said = error
     return f"PostgreSQL: {type(error).__name__}: {said}"
