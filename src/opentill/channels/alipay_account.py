@@ -55,7 +55,7 @@ APP_CERT = AccountField(
     label_zh="应用公钥证书",
     label_en="App certificate",
     help_zh="证书模式必填，appCertPublicKey 开头的文件内容",
-    help_en="Needed in certificate mode: the content of the file appCertPublicKey_….crt",
+    help_en="Needed in certificate mode: the content of the file appCertPublicKey_*.crt",
     is_required=False,
     is_multiline=True,
 )

@@ -181,10 +181,10 @@ def _failure_only(node: Json | None) -> Reply:
 
 
 def _read_node(node: Json) -> Reply:
-    code, sub_code = code_text(text_of(node, "code")), code_text(text_of(node, "sub_code"))
+    code, sub_code = text_of(node, "code"), text_of(node, "sub_code")
     return Reply(
         word=sub_code if code == BUSINESS_FAILURE else code,
-        code=sub_code or code or UNREADABLE,
+        code=code_text(sub_code or code) or UNREADABLE,
         message=message_text(text_of(node, "sub_msg") or text_of(node, "msg")),
         node=node,
     )

@@ -111,8 +111,8 @@ def read_response(wire: Wire, account: WechatAccount, response: Response) -> Rep
     node = read_object(response.body) if response.body else {}
     if node is None:
         return Reply(status if not is_success else UNREADABLE, UNREADABLE)
-    code, message = code_text(text_of(node, "code")), message_text(text_of(node, "message"))
-    word = code.replace("_", "").upper()
+    word, message = text_of(node, "code").replace("_", ""), message_text(text_of(node, "message"))
+    code = code_text(text_of(node, "code"))
     if response.status in (200, 204):
         return Reply(OK, code or OK, message, node)
     if response.status == 202:
