@@ -1,0 +1,98 @@
+"""What every page shares: templates, the reader's language, security headers and static files."""
+
+import tomllib
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
+
+CHINESE = "zh"
+LANGUAGES = (CHINESE, "en")
+LANGUAGE_COOKIE = "opentill_lang"
+
+_HERE = Path(__file__).parent
+_YEAR_S = 365 * 24 * 3600
+
+# Nothing inline and nothing from elsewhere; forms post to ourselves; no other site may frame a page.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+
+Texts = dict[str, dict[str, str]]
+"""One language's texts: section, key, text."""
+
+
+class Pages:
+    """Draws templates in the reader's language."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, Texts] = {language: read_texts(language) for language in LANGUAGES}
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def render(self, request: Request, template: str, **values: object) -> HTMLResponse:
+        """A page with every header it needs. A language asked for by `?lang=` is remembered in a cookie."""
+        language = language_of(request)
+        other = self.texts[language]["site"]["other_language_code"]
+        html = self._templates.get_template(template).render(
+            t=self.texts[language],
+            language=language,
+            other_language_url=_same_page(request, lang=other),
+            path=request.url.path,
+            **values,
+        )
+        response = HTMLResponse(html, headers=_HEADERS)
+        response.headers["Content-Language"] = self.texts[language]["site"]["language"]
+        if request.query_params.get("lang") == language:
+            response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR_S, httponly=True, samesite="lax")
+        return response
+
+
+def language_of(request: Request) -> str:
+    """`?lang=`, else the cookie, else Chinese."""
+    for asked in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
+        if asked in LANGUAGES:
+            return asked
+    return CHINESE
+
+
+def read_texts(language: str) -> Texts:
+    return tomllib.loads((_HERE / "texts" / f"{language}.toml").read_text(encoding="utf-8"))
+
+
+def static_mount() -> Mount:
+    """`/static`: styles, scripts, vendored libraries. Browsers ask each time whether a file changed."""
+    files = StaticFiles(directory=_HERE / "static")
+
+    async def fresh(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Cache-Control"] = "no-cache"
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        await files(scope, receive, send_with_headers)
+
+    return Mount("/static", app=fresh, name="static")
+
+
+def _same_page(request: Request, **query: str) -> str:
+    url = request.url.include_query_params(**query)
+    return f"{url.path}?{url.query}"
