@@ -5,7 +5,7 @@ import sqlite3
 
 import asyncpg
 from alembic import context
-from sqlalchemy import Connection, create_engine, event, pool
+from sqlalchemy import Connection, Engine, create_engine, event, pool
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 SQLITE_PREFIX = "sqlite:///"
@@ -42,7 +42,12 @@ def migrate_sqlite(url: str) -> None:
 
 def migrate_postgres(url: str) -> None:
     # asyncpg reads the URL itself, so that it means here what it means when serving.
-    engine = create_engine("postgresql+asyncpg://", poolclass=pool.NullPool, async_creator=lambda: asyncpg.connect(url))
+    engine: Engine = create_engine(
+        "postgresql+asyncpg://",
+        poolclass=pool.NullPool,
+        # What `async_creator` of SQLAlchemy's asynchronous engine, which is not loaded here, stands for.
+        creator=lambda: engine.dialect.dbapi.connect(async_creator_fn=lambda: asyncpg.connect(url)),  # type: ignore[union-attr]
+    )
     with engine.connect() as connection:
         migrate(connection)
 
