@@ -264,9 +264,9 @@ def alipay_trade(status: str, **changes: str) -> dict[str, str]:
     return {name: value for name, value in {**node, **changes}.items() if value}
 
 
-def alipay_notice(*, by: str = "wallet", signed: Mapping[str, str] | None = None, **changes: str) -> bytes:
-    """A payment's callback; `signed` replaces what the signature covers."""
-    given = {
+def alipay_fields(**changes: str) -> dict[str, str]:
+    """The parameters of a payment's callback."""
+    return {
         "notify_time": "2026-03-01 12:00:31",
         "notify_type": "trade_status_sync",
         "notify_id": "ac05099524730693a8b330c45cece72da9",
@@ -284,9 +284,18 @@ def alipay_notice(*, by: str = "wallet", signed: Mapping[str, str] | None = None
         "gmt_payment": "2026-03-01 12:00:30",
         **changes,
     }
-    covered = given if signed is None else signed
-    message = "&".join(f"{name}={covered[name]}" for name in sorted(covered))
-    return urlencode({**given, "sign": signature(by, message.encode()), "sign_type": "RSA2"}).encode()
+
+
+def alipay_form(fields: Mapping[str, str], signed: Mapping[str, str], *, by: str = "wallet") -> bytes:
+    """`fields` as a form, with a signature over `signed`."""
+    message = "&".join(f"{name}={signed[name]}" for name in sorted(signed))
+    return urlencode({**fields, "sign": signature(by, message.encode()), "sign_type": "RSA2"}).encode()
+
+
+def alipay_notice(*, by: str = "wallet", **changes: str) -> bytes:
+    """A payment's callback."""
+    fields = alipay_fields(**changes)
+    return alipay_form(fields, fields, by=by)
 
 
 # --- WeChat Pay
