@@ -141,8 +141,8 @@ def app_enable(app_id: Annotated[str, typer.Argument(metavar="APP")]) -> None:
 @operator.command("add")
 def operator_add(
     name: str,
-    merchant_id: Annotated[int, typer.Option("--merchant")],
-    store_id: Annotated[int, typer.Option("--store")],
+    merchant_id: Annotated[int, typer.Option("--merchant", help="Number of the merchant it belongs to.")],
+    store_id: Annotated[int, typer.Option("--store", help="Number of its store.")],
     account_ids: AccountIds = None,
 ) -> None:
     """Add a cashier and print the operator_id that integrators send."""
@@ -189,7 +189,7 @@ def operator_rotate(operator_id: str) -> None:
 @account.command("add")
 def account_add(
     name: str,
-    merchant_id: Annotated[int, typer.Option("--merchant")],
+    merchant_id: Annotated[int, typer.Option("--merchant", help="Number of the merchant it belongs to.")],
     channel: Annotated[str, typer.Option(help="alipay or wechat.")],
     settings: Annotated[
         list[str], typer.Option("--set", metavar="FIELD=VALUE", help="A setting; FIELD=@FILE reads the file.")
