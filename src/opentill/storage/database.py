@@ -79,7 +79,7 @@ async def open_database(url: str, *, connections: int = 10, inline: bool = False
         raise ValueError(f"a database URL starts with {SQLITE_PREFIX} and a path, or with {POSTGRES_PREFIX}")
     database = PostgresDatabase(url, connections=connections)
     try:
-        await database.read("SELECT 1 AS answer")
+        await database.opened()
     except BaseException:
         await database.close()
         raise

@@ -70,6 +70,11 @@ class PostgresDatabase:
         self._sessions = Sessions(url, limit=connections)
         self._wakes = SharedWakes(url)
 
+    async def opened(self) -> None:
+        """See that the server answers and that wakes are heard. Raises DatabaseUnavailable."""
+        await self.read("SELECT 1 AS answer")
+        await self._wakes.opened()
+
     async def write(self, unit: Sequence[Step], *, wakes: Sequence[str] = ()) -> list[list[Row]]:
         # A step that needs no count needs no BEGIN and COMMIT either: one round trip instead of three.
         is_simple = len(unit) == 1 and unit[0].rows is None
@@ -182,7 +187,7 @@ def _verdict(error: Exception, session: Session) -> Verdict:
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
         return VERDICTS.get(state) or VERDICTS.get(state[:2], Verdict.WRONG)
-    if isinstance(error, OSError) or session.connection.is_closed():
+    if isinstance(error, OSError | asyncpg.InternalClientError) or session.connection.is_closed():
         return Verdict.SILENCE
     return Verdict.WRONG
 

@@ -22,7 +22,8 @@ REPLY_TIMEOUT_S = 20.0  # the server, or the network to it, says nothing any mor
 SHORT_TIMEOUT_S = 5.0  # BEGIN, ROLLBACK, goodbye
 MAX_STATEMENTS = 500  # prepared ones per connection; our statements are constants, fewer than this
 
-FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)  # TimeoutError is an OSError
+# TimeoutError is an OSError. InternalClientError is also what asyncpg raises on a connection that the server has ended.
+FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 Record = asyncpg.Record
 # Generic for the type checker alone.
 Connection: TypeAlias = "asyncpg.Connection[Record]"
@@ -140,7 +141,6 @@ async def connect(url: str) -> Connection:
             url,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=REPLY_TIMEOUT_S,
-            statement_cache_size=0,  # `Session` keeps its own
             server_settings={
                 "application_name": "opentill",
                 "statement_timeout": str(STATEMENT_TIMEOUT_MS),

@@ -12,7 +12,15 @@ from collections.abc import Iterable
 
 from opentill.base import logs
 from opentill.storage.engine import DatabaseUnavailable, Wakes
-from opentill.storage.sessions import FAILURES, SHORT_TIMEOUT_S, Connection, Session, close_quietly, connect
+from opentill.storage.sessions import (
+    CONNECT_TIMEOUT_S,
+    FAILURES,
+    SHORT_TIMEOUT_S,
+    Connection,
+    Session,
+    close_quietly,
+    connect,
+)
 
 CHANNEL = "opentill"
 PACE_S = 0.02  # at most one round of names in this time
@@ -32,8 +40,17 @@ class SharedWakes:
         # Marks what this process says: it has woken itself already when it hears it.
         self._sender = secrets.token_hex(8)
         self._stirred = asyncio.Event()
-        self._is_closing = False
+        self._listening = asyncio.Event()
+        self._closing = asyncio.Event()
         self._task = asyncio.create_task(self._stay_connected(url))
+
+    async def opened(self) -> None:
+        """Wait until this process listens for the first time. Raises DatabaseUnavailable."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._listening.wait()
+        except TimeoutError:
+            raise DatabaseUnavailable("PostgreSQL does not let this process listen") from None
 
     def event(self, name: str) -> asyncio.Event:
         return self._events.event(name)
@@ -46,7 +63,7 @@ class SharedWakes:
 
     async def close(self) -> None:
         """Say what is unsaid, if the server listens, and hang up."""
-        self._is_closing = True
+        self._closing.set()
         self._stirred.set()
         await asyncio.wait({self._task}, timeout=SHORT_TIMEOUT_S)
         self._task.cancel()
@@ -54,40 +71,41 @@ class SharedWakes:
             await self._task
 
     async def _stay_connected(self, url: str) -> None:
+        loop = asyncio.get_running_loop()
         backoff_s = FIRST_BACKOFF_S
-        while not self._is_closing:
-            self._stirred.clear()
+        while not self._closing.is_set():
+            started_s = loop.time()
             try:
-                connection = await connect(url)
-            except DatabaseUnavailable as error:
-                _log.warning("wakes of other processes are not heard", reason=str(error))
-                await asyncio.sleep(0 if self._is_closing else backoff_s)
-                backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
-            else:
+                await self._talk(await connect(url))
+            except (DatabaseUnavailable, *FAILURES) as error:
+                _log.warning("wakes of other processes are not heard", reason=f"{type(error).__name__}: {error}")
+            if loop.time() - started_s > MAX_BACKOFF_S:
                 backoff_s = FIRST_BACKOFF_S
-                await self._talk(connection)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(backoff_s):
+                    await self._closing.wait()
+            backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
 
     async def _talk(self, connection: Connection) -> None:
-        """Listen and say until the connection is lost or we are closing."""
+        """Listen and say until we are closing. Raises FAILURES when the connection is lost."""
         session = Session(connection)
         connection.add_termination_listener(lambda _: self._stirred.set())
         try:
             await connection.execute("SET synchronous_commit = off")  # a wake need not survive a power failure
             await connection.add_listener(CHANNEL, self._hear)
+            self._listening.set()
             self._events.wake_all()  # nobody listened until now
             await self._say(session)
-            while not self._is_closing:
+            while not self._closing.is_set():
                 await self._wait()
                 await self._say(session)
             await close_quietly(connection)
-        except FAILURES as error:
-            _log.warning("the connection for wakes was lost", reason=f"{type(error).__name__}: {error}")
         finally:
             connection.terminate()
 
     async def _wait(self) -> None:
         """Until something is to be said, the connection is lost, or it is time to ask whether it lives."""
-        if not self._is_closing:
+        if not self._closing.is_set():
             await asyncio.sleep(PACE_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PROBE_S):
