@@ -145,6 +145,77 @@ _ENTRIES = (
         "The app used this number before. A number is used for ever, whatever became of its order.",
     ),
     CatalogueEntry(
+        "ORDER_NOT_FOUND", 64, "订单不存在，请核对order_no或local_order_no",
+        "No order of this app has the number, or it belongs to another merchant.",
+    ),
+    CatalogueEntry(
+        "ORDER_NUMBER_MISSING", 65, "order_no和local_order_no必须填写一个", "One of the two order numbers is required.",
+    ),
+    CatalogueEntry(
+        "BARCODE_INVALID", 49, "barcode参数不是付款码，应为16到24位数字",
+        "`barcode`: the digits of a customer's payment code.",
+    ),
+    CatalogueEntry(
+        "REDIRECT_URL_INVALID", 50, "redirect_url参数必须是完整的http或https地址，最多512个字符，不能包含用户名和密码",
+        "`redirect_url`: absolute http(s), at most 512 characters, no userinfo.",
+    ),
+    CatalogueEntry(
+        "WALLET_ID_INVALID", 51, "{parameter}参数必须是1到128个字母、数字、下划线或短横线",
+        "`sub_app_id` and `open_id`: 1 to 128 letters, digits, _ or -.",
+    ),
+    CatalogueEntry(
+        "REFUND_AMOUNT_INVALID", 52, "refund_amount参数必须是大于0的整数，单位为分，只能包含数字",
+        "`refund_amount`: whole fen, digits only, more than 0.",
+    ),
+    CatalogueEntry(
+        "REASON_INVALID", 53, "reason参数最多80个字符，不能包含控制字符", "`reason`: at most 80 characters.",
+    ),
+    CatalogueEntry(
+        "LOCAL_REFUND_NO_INVALID", 54, "local_refund_no参数必须是1到64个可见字符，首尾不能有空格",
+        "`local_refund_no`: 1 to 64 printable characters, no spaces at the ends.",
+    ),
+    CatalogueEntry(
+        "ORDER_NO_INVALID", 55, "order_no参数必须是网关返回的30位订单号", "`order_no`: the 30 digits the gateway answered.",
+    ),
+    CatalogueEntry(
+        "ORDER_NOT_PAID", 70, "订单没有收款，不能退款", "Only a paid order can be refunded.",
+    ),
+    CatalogueEntry(
+        "REFUND_EXCEEDS_PAYMENT", 71, "退款金额超过可退金额，可退{left}分",
+        "All refunds of an order together never exceed what was received.",
+    ),
+    CatalogueEntry(
+        "REFUND_IN_PROGRESS", 72, "该订单有一笔退款正在处理，请等待其完成，或用local_refund_no区分多笔退款",
+        "A refund without a number of its own is pending; another one could be the same, sent again.",
+    ),
+    CatalogueEntry(
+        "REFUND_REPEAT_DIFFERS", 73, "同一笔退款（相同的签名或local_refund_no）的金额与第一次请求不一致",
+        "A repeat of a refund must ask for the same amount.",
+    ),
+    CatalogueEntry(
+        "REFUND_CEILING", 74, "超过该接入商当日退款上限", "The app's owner set a ceiling per day (Asia/Shanghai).",
+    ),
+    CatalogueEntry(
+        "REVERSE_PAID", 80, "当前订单已经收款成功，无法执行撤销。您可以使用刷新功能同步订单最新状态！",
+        "The order is paid (or partly refunded): refund it instead.",
+    ),
+    CatalogueEntry(
+        "REVERSE_REFUNDED", 81, "当前订单已经全额退款，无法执行撤销！", "The order is fully refunded.",
+    ),
+    CatalogueEntry("REVERSE_FAILED", 82, "交易失败的订单无法进行撤销！", "The order failed: there is nothing to reverse."),
+    CatalogueEntry(
+        "REVERSE_NOT_PAYMENT", 83, "此订单不支持撤销操作，请查证（只有付款订单才可以撤销）！",
+        "The number is a refund's: only payment orders can be reversed.",
+    ),
+    CatalogueEntry(
+        "SIGN_REUSED", 29, "该签名已用于{command}接口，不能再用于其他接口，请用新的timestamp重新签名",
+        "A signature belongs to the interface it was first used with.",
+    ),
+    CatalogueEntry(
+        "SOURCE_NOT_ALLOWED", 30, "来源地址{source}不在该接入商的允许列表中，不能退款或撤销",
+        "The app's owner allows refund and reverse from listed addresses only.",
+    ),
+    CatalogueEntry(
         "CHANNEL_NOT_AVAILABLE", 61, "支付渠道{channel}暂未开通",
         "The wallet is known but not available: not supported, or the cashier has no account there.",
     ),

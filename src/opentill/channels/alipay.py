@@ -59,6 +59,7 @@ class Alipay:
 
     number = ALIPAY
     name = "alipay"
+    refund_gap_ms = 0
     account_fields: tuple[AccountField, ...] = FIELDS
 
     def __init__(self, wire: Wire) -> None:

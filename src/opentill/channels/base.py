@@ -211,6 +211,8 @@ class Channel(Protocol[A]):
     number: int
     name: str
     account_fields: tuple[AccountField, ...]
+    refund_gap_ms: int
+    """Least time between two refunds of one trade; 0: none."""
 
     def open_account(self, settings: Mapping[str, str]) -> A:
         """Parse and check an account's settings. Raises AccountProblem."""

@@ -68,6 +68,7 @@ class Wechat:
 
     number = WECHAT
     name = "wechat"
+    refund_gap_ms = 60_000  # channels B.7
     account_fields: tuple[AccountField, ...] = FIELDS
 
     def __init__(self, wire: Wire) -> None:

@@ -18,6 +18,7 @@ from opentill.storage.database import check_schema, open_database
 from opentill.worker.loop import Job, Worker
 from opentill.worker.notify import notify_job
 from opentill.worker.poll import poll_job
+from opentill.worker.refund import refund_job
 
 
 def sealer_of(settings: Settings) -> Sealer:
@@ -77,5 +78,5 @@ async def open_administration(settings: Settings, *, clock: Clock, actor: str) -
 
 def worker_of(deployment: Deployment) -> Worker:
     """All jobs that time drives."""
-    jobs: list[Job[Any]] = [notify_job(deployment), poll_job(deployment)]
+    jobs: list[Job[Any]] = [notify_job(deployment), poll_job(deployment), refund_job(deployment)]
     return Worker(jobs, deployment.database, deployment.clock)

@@ -52,6 +52,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     text_zh: str
     text_en: str
     demo_page: str
+    is_bound: bool = False
+    """query, refund and reverse: a signature belongs to the one it was first used with (protocol 8.1)."""
+    sends_money_back: bool = False
+    """refund and reverse: listed sources and fresh timestamps only (protocol 8.1, 8.2)."""
     params: tuple[Param, ...]
     reply: tuple[ReplyField, ...]
     handle: Handler

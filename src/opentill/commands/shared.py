@@ -1,12 +1,22 @@
 """Parameters, reply fields and steps that several interfaces have."""
 
+from collections.abc import Mapping
+
+import msgspec
+
+from opentill.base import numbers
 from opentill.base.errors import GatewayError
-from opentill.domain.order import Order
+from opentill.commands.registry import Request
+from opentill.domain.order import GoodsLine, Order, OrderState, PaymentWay
+from opentill.domain.refund import Refund
 from opentill.protocol import params
+from opentill.protocol.goods import read_goods
 from opentill.protocol.params import INTEGER, LONG, STRING, Param, ReplyField
 from opentill.protocol.words import CHANNEL_TITLES
+from opentill.services import orders, signatures
 from opentill.services.access import Caller, OpenAccount
 from opentill.services.deployment import Deployment
+from opentill.storage import refunds as refund_rows
 
 LOCAL_ORDER_NO = Param(
     name="local_order_no", type=STRING, is_required=True, is_signed=True,
@@ -50,6 +60,23 @@ DEVICE_CREATE_IP = Param(
     text_zh="发起支付的服务器或终端的IP地址", text_en="IP address of the server or terminal that started the payment",
     example="127.0.0.1", read=params.read_ip,
 )  # fmt: skip
+OPTIONAL_LOCAL_ORDER_NO = msgspec.structs.replace(
+    LOCAL_ORDER_NO,
+    is_required=False,
+    text_zh="接入商的订单号，1到64个字符；不填时使用网关的订单号",
+    text_en="The integrator's order number, 1 to 64 characters; absent: the gateway's number stands in for it",
+)
+ORDER_NO = Param(
+    name="order_no", type=STRING, is_required=False, is_signed=True,
+    text_zh="网关的订单号；与local_order_no二选一，都填时以order_no为准",
+    text_en="The gateway's number; this or local_order_no, order_no wins", read=params.read_order_no,
+)  # fmt: skip
+ASKED_LOCAL_ORDER_NO = msgspec.structs.replace(
+    LOCAL_ORDER_NO,
+    is_required=False,
+    text_zh="接入商的订单号；与order_no二选一",
+    text_en="The integrator's order number; this or order_no",
+)
 
 REPLY_LOCAL_ORDER_NO = ReplyField(
     name="localOrderNo", is_signed=True, text_zh="接入商的订单号", text_en="The integrator's order number"
@@ -57,6 +84,23 @@ REPLY_LOCAL_ORDER_NO = ReplyField(
 REPLY_ORDER_NO = ReplyField(
     name="cbOrderNo", is_signed=True, text_zh="网关的订单号，30位数字", text_en="The gateway's order number, 30 digits"
 )
+REPLY_OUT_ORDER_NO = ReplyField(
+    name="outOrderNo", is_signed=True, text_zh="支付渠道的交易号", text_en="The wallet's trade number"
+)
+REPLY_STATUS = ReplyField(
+    name="orderStatus", is_signed=False, type=INTEGER,
+    text_zh="订单状态，见“订单状态”一节", text_en="Order status, see the section on states",
+)  # fmt: skip
+REPLY_RECEIVED = ReplyField(
+    name="receiveAmount", is_signed=False, type=LONG, text_zh="实收金额，分", text_en="Amount received, fen"
+)
+REPLY_DISCOUNT = ReplyField(
+    name="discountAmount", is_signed=False, type=LONG, text_zh="优惠金额，分", text_en="Discount, fen", since="1.1"
+)
+REPLY_PAY_TIME = ReplyField(
+    name="payTime", is_signed=False, type=LONG,
+    text_zh="支付时间，毫秒，未支付时为空", text_en="Time of payment, milliseconds; empty when not paid",
+)  # fmt: skip
 REPLY_TOTAL_AMOUNT = ReplyField(
     name="totalAmount", is_signed=True, type=LONG, text_zh="订单总金额，分", text_en="Total amount, fen"
 )
@@ -80,16 +124,85 @@ async def receiving_account(deployment: Deployment, caller: Caller, channel: int
     return account
 
 
-def notify_url(caller: Caller, given: str) -> str:
+def wanted_order(
+    request: Request, *, way: PaymentWay, account: OpenAccount | None, life_ms: int | None = None
+) -> Order:
+    """The order as asked for; its number is drawn when it is recorded. `account` None: not known yet (an h5 link).
+
+    Raises: UN_DISCOUNT_AMOUNT_INVALID, GOODS_LIST_INVALID, NOTIFY_HOST_NOT_ALLOWED.
+    """
+    caller, values = request.caller, request.values
+    amount_fen = whole_number(values, "amount")
+    un_discount_fen = whole_number(values, "un_discount_amount") if "un_discount_amount" in values else None
+    if un_discount_fen is not None and un_discount_fen > amount_fen:
+        raise GatewayError("UN_DISCOUNT_AMOUNT_INVALID")
+    goods: tuple[GoodsLine, ...] = ()
+    if "goods_list" in values:
+        goods = read_goods(str(values["goods_list"]), price_unit=caller.app.rules.goods_price_unit)
+    return Order(
+        app_id=caller.app.app_id,
+        order_no="",
+        local_order_no=str(values.get("local_order_no", "")),
+        attempt=1,
+        merchant_id=caller.operator.merchant_id,
+        store_id=caller.operator.store_id,
+        operator_id=caller.operator.operator_id,
+        account_id=account.account.account_id if account else 0,
+        channel=account.account.channel if account else 0,
+        way=way,
+        state=OrderState.CREATED,
+        amount_fen=amount_fen,
+        un_discount_fen=un_discount_fen,
+        subject=str(values.get("subject", "")),
+        goods=goods,
+        notify_url=_notify_url(caller, str(values.get("notify_url", ""))),
+        redirect_url=str(values.get("redirect_url", "")),
+        device_create_ip=str(values.get("device_create_ip", "")),
+        created_at_ms=request.now_ms,
+        expires_at_ms=request.now_ms + (life_ms or caller.app.rules.order_life_ms),
+        request_sign=caller.sign,
+    )
+
+
+async def named_payment(deployment: Deployment, request: Request) -> Order | Refund:
+    """What order_no (ours, of a payment or a refund) or local_order_no names; order_no wins (protocol 4.5).
+
+    Raises: ORDER_NUMBER_MISSING, ORDER_NOT_FOUND (unknown, or not of this app and merchant), SIGN_REUSED.
+    """
+    caller, values = request.caller, request.values
+    order_no, local_order_no = str(values.get("order_no", "")), str(values.get("local_order_no", ""))
+    if not order_no and not local_order_no:
+        raise GatewayError("ORDER_NUMBER_MISSING")
+    app_id = caller.app.app_id
+    refund = None
+    if order_no and order_no[0] == str(numbers.REFUND):
+        refund = await refund_rows.by_refund_no(deployment.database, app_id, order_no)
+        order_no = refund.order_no if refund else order_no
+    order = await orders.find_order(deployment, app_id, order_no=order_no, local_order_no=local_order_no)
+    if order is None or order.merchant_id != caller.operator.merchant_id:
+        raise GatewayError("ORDER_NOT_FOUND")
+    signatures.check_not_of_order(caller, order)
+    return refund or order
+
+
+async def order_of_refund(deployment: Deployment, refund: Refund) -> Order:
+    """The payment a refund belongs to."""
+    order = await orders.find_order(deployment, refund.app_id, order_no=refund.order_no)
+    assert order is not None, "a refund's order is never deleted"
+    return order
+
+
+def whole_number(values: Mapping[str, object], name: str) -> int:
+    """A value that its reader has made an int."""
+    value = values[name]
+    assert isinstance(value, int)
+    return value
+
+
+def _notify_url(caller: Caller, given: str) -> str:
     """The request's address, else the app's default, else none. Raises NOTIFY_HOST_NOT_ALLOWED."""
     url = given or caller.app.rules.default_notify_url
     allowed = caller.app.rules.notify_hosts
     if url and allowed and params.host_of(url) not in allowed:
         raise GatewayError("NOTIFY_HOST_NOT_ALLOWED")
     return url
-
-
-def check_un_discount(order: Order) -> None:
-    """Raises UN_DISCOUNT_AMOUNT_INVALID when it is more than the total."""
-    if order.un_discount_fen is not None and order.un_discount_fen > order.amount_fen:
-        raise GatewayError("UN_DISCOUNT_AMOUNT_INVALID")

@@ -55,6 +55,11 @@ class GoodsLine(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.sku_id or self.goods_id or self.goods_num or self.name
 
     @property
+    def quantity_milli(self) -> int:
+        """The quantity in thousandths: three decimals are all there can be."""
+        return int(self.quantity * 1000)
+
+    @property
     def total_fen(self) -> int:
         """Quantity times unit price, rounded half up to the fen."""
         return int((self.quantity * self.unit_price_fen).quantize(Decimal(1), rounding="ROUND_HALF_UP"))
@@ -83,10 +88,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     goods: tuple[GoodsLine, ...]
     notify_url: str
+    redirect_url: str
     device_create_ip: str
     created_at_ms: int
     expires_at_ms: int
     qr_text: str = ""
+    trade_no: str = ""
+    """The wallet's out_trade_no of this order's (paid) trade; empty until known: an h5 link has several."""
+    request_sign: str = ""
     channel_trade_no: str = ""
     received_fen: int = 0
     discount_fen: int = 0
@@ -98,6 +107,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     poll_at_ms: int = 0
     polls: int = 0
     is_late: bool = False
+    is_reversed_by_us: bool = False
     attention: str = ""
     """Why a person should look: LATE, SURPLUS or WRONG_AMOUNT; empty: nothing."""
 

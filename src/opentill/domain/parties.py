@@ -33,8 +33,15 @@ class AppRules(msgspec.Struct, frozen=True, omit_defaults=True):
     notify_failures: bool = False
     late_payment: str = "accept"
     """What happens to money that comes after the order ended: accept, refund or hold."""
+    surplus_payment: str = "hold"
+    """What happens to a second payment of one order: hold (for a person) or refund."""
     public_key_pem: str = ""
     """The app's RSA public key, for RSA2."""
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether every parameter is signed, command and version included (protocol 8.3)."""
+        return self.sign_method != "MD5"
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):

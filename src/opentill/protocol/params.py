@@ -1,5 +1,6 @@
 """What an interface takes and answers, as tables: validation, signed sets, versions and documents come from them."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
@@ -19,6 +20,7 @@ MAX_LOCAL_ORDER_NO = 64
 MAX_SUBJECT_HALF_WIDTHS = 39  # protocol 4.1: fewer than 20 Chinese characters; an ASCII character counts half
 MAX_URL = 512
 MAX_DIGITS = 19
+MAX_REASON = 80
 
 
 class Param(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +92,50 @@ def read_local_order_no(text: str) -> str:
     return text
 
 
+def read_order_no(text: str) -> str:
+    if not (text.isascii() and text.isdigit() and len(text) == 30):
+        raise GatewayError("ORDER_NO_INVALID")
+    return text
+
+
+def read_local_refund_no(text: str) -> str:
+    if len(text) > MAX_LOCAL_ORDER_NO or text != text.strip() or not text.isprintable():
+        raise GatewayError("LOCAL_REFUND_NO_INVALID")
+    return text
+
+
+def read_refund_fen(text: str) -> int:
+    if not _is_digits(text) or not 1 <= int(text) <= MAX_AMOUNT_FEN:
+        raise GatewayError("REFUND_AMOUNT_INVALID")
+    return int(text)
+
+
+def read_reason(text: str) -> str:
+    if len(text) > MAX_REASON or any(unicodedata.category(character) == "Cc" for character in text):
+        raise GatewayError("REASON_INVALID")
+    return text
+
+
+def read_barcode(text: str) -> str:
+    if not (text.isascii() and text.isdigit() and 16 <= len(text) <= 24):
+        raise GatewayError("BARCODE_INVALID")
+    return text
+
+
+def read_sub_app_id(text: str) -> str:
+    return _wallet_id(text, "sub_app_id")
+
+
+def read_open_id(text: str) -> str:
+    return _wallet_id(text, "open_id")
+
+
+def read_redirect_url(text: str) -> str:
+    if not _is_url(text):
+        raise GatewayError("REDIRECT_URL_INVALID")
+    return text
+
+
 def read_channel(text: str) -> int:
     """The channel's number. 3 and 4 are known, not available (protocol 4.1)."""
     if text not in ("1", "2", "3", "4"):
@@ -121,19 +167,7 @@ def read_subject(text: str) -> str:
 
 def read_url(text: str) -> str:
     """An absolute http(s) URL without userinfo (protocol 4.1). Raises NOTIFY_URL_INVALID."""
-    if len(text) > MAX_URL or not text.isprintable() or any(mark in text for mark in " \\"):
-        raise GatewayError("NOTIFY_URL_INVALID")
-    try:
-        parts = urlsplit(text)
-        is_good = (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and "@" not in parts.netloc
-            and (parts.port is None or parts.port > 0)
-        )
-    except ValueError:
-        is_good = False
-    if not is_good:
+    if not _is_url(text):
         raise GatewayError("NOTIFY_URL_INVALID")
     return text
 
@@ -151,6 +185,28 @@ def read_ip(text: str) -> str:
     if "%" in text:
         raise GatewayError("DEVICE_CREATE_IP_INVALID")
     return str(address)
+
+
+def _is_url(text: str) -> bool:
+    """Absolute http(s), at most 512 characters, no userinfo, nothing a parser could read in two ways."""
+    if len(text) > MAX_URL or not text.isprintable() or any(mark in text for mark in " \\"):
+        return False
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and "@" not in parts.netloc
+            and (parts.port is None or parts.port > 0)
+        )
+    except ValueError:
+        return False
+
+
+def _wallet_id(text: str, name: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z_-]{1,128}", text):
+        raise GatewayError("WALLET_ID_INVALID", parameter=name)
+    return text
 
 
 def _is_digits(text: str) -> bool:

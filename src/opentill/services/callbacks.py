@@ -3,10 +3,14 @@
 from opentill.base import numbers
 from opentill.base.logs import logger
 from opentill.channels.base import Callback
-from opentill.services import orders
+from opentill.domain.order import Order
+from opentill.domain.refund import RefundState
+from opentill.services import orders, refunds
 from opentill.services.access import OpenAccount
 from opentill.services.deployment import Deployment
-from opentill.services.orders import Said
+from opentill.services.payments import Said
+from opentill.storage import refunds as refund_rows
+from opentill.storage.refunds import DueRefund
 
 APPLIED = "applied"
 REPEATED = "repeated"
@@ -26,10 +30,12 @@ async def receive(deployment: Deployment, account: OpenAccount, message: Callbac
     order_no = message.trade_no[: numbers.LENGTH]
     app_id = numbers.app_id_of(order_no)
     order = await orders.find_order(deployment, app_id, order_no=order_no) if app_id is not None else None
-    if order is None or order.account_id != account.account.account_id:
+    if order is None or not await _is_of(deployment, order, account, message):
         # A genuine message about a trade we never opened with this account: somebody shares its keys.
         _log.error("unknown order", trade_no=message.trade_no, account_id=account.account.account_id)
         return UNKNOWN_ORDER
+    if message.refund_no:
+        return await _receive_refund(deployment, order, message)
     if message.answer is None:
         return REPEATED
     said = Said(
@@ -40,3 +46,28 @@ async def receive(deployment: Deployment, account: OpenAccount, message: Callbac
     )
     changed = await orders.record_outcome(deployment, order, message.answer, said=said)
     return REPEATED if changed is order else APPLIED
+
+
+async def _is_of(deployment: Deployment, order: Order, account: OpenAccount, message: Callback) -> bool:
+    """Whether the message's trade is one that this order opened with this account."""
+    return any(
+        trade.trade_no == message.trade_no and trade.account_id == account.account.account_id
+        for trade in await orders.trades_of(deployment, order)
+    )
+
+
+async def _receive_refund(deployment: Deployment, order: Order, message: Callback) -> str:
+    """A refund's news: recorded where the message is certain, else the wallet is asked at once."""
+    refund = await refund_rows.by_refund_no(deployment.database, order.app_id, message.refund_no)
+    if refund is None:
+        # Made by hand in the wallet's own console: our books can't know it.
+        _log.error("foreign refund", order_no=order.order_no, refund_no=message.refund_no)
+        return REPEATED
+    if refund.state is not RefundState.PENDING:
+        return REPEATED
+    if message.refund is not None:
+        refund = await refunds.record_answer(deployment, refund, message.refund)
+    else:
+        due = DueRefund(refund.app_id, refund.refund_no, refund.due_at_ms)
+        refund = await refunds.advance(deployment, due) or refund
+    return REPEATED if refund.state is RefundState.PENDING else APPLIED

@@ -21,6 +21,7 @@ from opentill.storage.database import Step, StepFailed
 from opentill.storage.notifications import Attempt, DueNotification
 
 PAYMENT = "PAYMENT"
+REFUND = "REFUND"
 
 LEASE_MS = 60_000
 """Longer than an attempt can take, so that two workers never send the same one at once."""
@@ -43,6 +44,14 @@ def owe_notification(order: Order, *, now_ms: int) -> list[Step]:
         return []
     fields = notification_fields(order)
     return [rows.insert(order.app_id, order.order_no, kind=PAYMENT, url=order.notify_url, fields=fields, now_ms=now_ms)]
+
+
+def owe_refund_notification(order: Order, *, now_ms: int) -> list[Step]:
+    """As above, for apps that want to hear of refunds too (protocol 6: opt-in)."""
+    if not order.notify_url:
+        return []
+    fields = notification_fields(order)
+    return [rows.insert(order.app_id, order.order_no, kind=REFUND, url=order.notify_url, fields=fields, now_ms=now_ms)]
 
 
 async def of_order(deployment: Deployment, app_id: int, order_no: str) -> list[Told]:

@@ -9,7 +9,7 @@ _COLUMNS = (
     "app_id, order_no, local_order_no, attempt, merchant_id, store_id, operator_id, account_id, channel, way, state, "
     "amount_fen, un_discount_fen, subject, goods, notify_url, device_create_ip, created_at_ms, expires_at_ms, qr_text, "
     "channel_trade_no, received_fen, discount_fen, refunding_fen, refunded_fen, paid_at_ms, refunded_at_ms, "
-    "asked_at_ms, is_late, polls, poll_at_ms, attention"
+    "asked_at_ms, is_late, is_reversed_by_us, trade_no, request_sign, redirect_url, polls, poll_at_ms, attention"
 )
 _GOODS = msgspec.json.Decoder(tuple[GoodsLine, ...])
 
@@ -21,13 +21,6 @@ WRONG_AMOUNT = "WRONG_AMOUNT"
 """A payment whose amount is not the order's: held, never PAID."""
 
 
-class StoredReply(msgspec.Struct, frozen=True):
-    """What an idempotent replay compares and answers (protocol 4.1)."""
-
-    request_sign: str
-    reply: str
-
-
 class DuePoll(msgspec.Struct, frozen=True):
     """An order whose time to be asked about has come; `poll_at_ms` is the value a claim must still find."""
 
@@ -36,29 +29,39 @@ class DuePoll(msgspec.Struct, frozen=True):
     poll_at_ms: int
 
 
-def insert(order: Order, *, poll_at_ms: int, request_sign: str) -> Step:
+def insert(order: Order) -> Step:
     """Take the number. No row: the app used it before (the unique index decides races)."""
     return Step(
         "INSERT INTO orders (app_id, order_no, local_order_no, attempt, merchant_id, store_id, operator_id, "
         "account_id, channel, way, state, amount_fen, un_discount_fen, subject, goods, notify_url, device_create_ip, "
-        "created_at_ms, expires_at_ms, poll_at_ms, request_sign) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) "
+        "created_at_ms, expires_at_ms, poll_at_ms, request_sign, trade_no, redirect_url) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
+        "$21, $22, $23) "
         "ON CONFLICT DO NOTHING",
         (
             order.app_id, order.order_no, order.local_order_no, order.attempt, order.merchant_id, order.store_id,
             order.operator_id, order.account_id, order.channel, order.way.value, order.state.value, order.amount_fen,
             order.un_discount_fen, order.subject, msgspec.json.encode(order.goods).decode(), order.notify_url,
-            order.device_create_ip, order.created_at_ms, order.expires_at_ms, poll_at_ms, request_sign,
+            order.device_create_ip, order.created_at_ms, order.expires_at_ms, order.poll_at_ms,
+            order.request_sign, order.trade_no, order.redirect_url,
         ),
         rows=1,
     )  # fmt: skip
 
 
-def move(app_id: int, order_no: str, *, expected: OrderState, state: OrderState, poll_at_ms: int) -> Step:
-    """From one state to another; `poll_at_ms` 0 stops asking the wallet."""
+def move(order: Order, *, expected: OrderState) -> Step:
+    """To `order.state` from the expected one; `order.poll_at_ms` 0 stops asking the wallet."""
     return Step(
-        "UPDATE orders SET state = $4, poll_at_ms = $5 WHERE app_id = $1 AND order_no = $2 AND state = $3",
-        (app_id, order_no, expected.value, state.value, poll_at_ms),
+        "UPDATE orders SET state = $4, poll_at_ms = $5, is_reversed_by_us = $6 "
+        "WHERE app_id = $1 AND order_no = $2 AND state = $3",
+        (
+            order.app_id,
+            order.order_no,
+            expected.value,
+            order.state.value,
+            order.poll_at_ms,
+            int(order.is_reversed_by_us),
+        ),
         rows=1,
     )
 
@@ -77,11 +80,12 @@ def move_to_paid(order: Order, *, expected: OrderState) -> Step:
     """PAID with what the payment says; `order` carries the new values."""
     return Step(
         "UPDATE orders SET state = 'PAID', channel = $4, account_id = $5, channel_trade_no = $6, received_fen = $7, "
-        "discount_fen = $8, paid_at_ms = $9, is_late = $10, attention = $11, poll_at_ms = 0 "
+        "discount_fen = $8, paid_at_ms = $9, is_late = $10, attention = $11, trade_no = $12, poll_at_ms = 0 "
         "WHERE app_id = $1 AND order_no = $2 AND state = $3",
         (
             order.app_id, order.order_no, expected.value, order.channel, order.account_id, order.channel_trade_no,
             order.received_fen, order.discount_fen, order.paid_at_ms, int(order.is_late), order.attention,
+            order.trade_no,
         ),
         rows=1,
     )  # fmt: skip
@@ -109,6 +113,45 @@ def insert_payment(
         ),
         rows=1,
     )  # fmt: skip
+
+
+def reserve_refund(order: Order, *, amount_fen: int) -> Step:
+    """Set money aside for a refund, only while it is there and nothing moved since `order` was read (design 5)."""
+    return Step(
+        "UPDATE orders SET refunding_fen = refunding_fen + $3 WHERE app_id = $1 AND order_no = $2 AND state = 'PAID' "
+        "AND refunding_fen = $4 AND refunded_fen = $5 AND received_fen - refunded_fen - refunding_fen >= $3",
+        (order.app_id, order.order_no, amount_fen, order.refunding_fen, order.refunded_fen),
+        rows=1,
+    )
+
+
+def settle_refund(order: Order, *, amount_fen: int, refunded_at_ms: int) -> Step:
+    """What was set aside has gone back. The sums must still be those of `order`: statistics were computed from them."""
+    return Step(
+        "UPDATE orders SET refunding_fen = refunding_fen - $3, refunded_fen = refunded_fen + $3, refunded_at_ms = $4 "
+        "WHERE app_id = $1 AND order_no = $2 AND refunding_fen >= $3 AND refunded_fen = $5",
+        (order.app_id, order.order_no, amount_fen, refunded_at_ms, order.refunded_fen),
+        rows=1,
+    )
+
+
+def release_refund(app_id: int, order_no: str, *, amount_fen: int) -> Step:
+    """The refund failed for certain: the money is free again."""
+    return Step(
+        "UPDATE orders SET refunding_fen = refunding_fen - $3 "
+        "WHERE app_id = $1 AND order_no = $2 AND refunding_fen >= $3",
+        (app_id, order_no, amount_fen),
+        rows=1,
+    )
+
+
+def claim_question(order: Order, *, now_ms: int) -> Step:
+    """Of several callers that want to ask the wallet now, one does."""
+    return Step(
+        "UPDATE orders SET asked_at_ms = $4 WHERE app_id = $1 AND order_no = $2 AND asked_at_ms = $3",
+        (order.app_id, order.order_no, order.asked_at_ms, now_ms),
+        rows=1,
+    )
 
 
 def keep_reply(app_id: int, order_no: str, *, reply: str) -> Step:
@@ -168,13 +211,15 @@ async def by_local_order_no(database: Database, app_id: int, local_order_no: str
     return _order(row) if row else None
 
 
-async def stored_reply(database: Database, app_id: int, local_order_no: str) -> StoredReply | None:
+async def stored_reply(database: Database, app_id: int, local_order_no: str, *, request_sign: str) -> str:
+    """The reply kept for exactly this request; empty: none (protocol 4.1)."""
     row = await database.read_one(
-        "SELECT request_sign, reply FROM orders WHERE app_id = $1 AND local_order_no = $2 AND attempt = 1",
+        "SELECT reply FROM orders WHERE app_id = $1 AND local_order_no = $2 AND attempt = 1 AND request_sign = $3",
         app_id,
         local_order_no,
+        request_sign,
     )
-    return StoredReply(row["request_sign"], row["reply"]) if row else None
+    return str(row["reply"]) if row else ""
 
 
 async def is_payment_known(
@@ -197,4 +242,5 @@ def _order(row: Row) -> Order:
     values["state"] = OrderState(values["state"])
     values["goods"] = _GOODS.decode(values["goods"])
     values["is_late"] = bool(values["is_late"])
+    values["is_reversed_by_us"] = bool(values["is_reversed_by_us"])
     return Order(**values)

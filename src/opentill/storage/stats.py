@@ -23,6 +23,21 @@ def count_payment(order: Order, *, now_ms: int) -> Step:
     )  # fmt: skip
 
 
+def count_refund(order: Order, *, amount_fen: int, now_ms: int) -> Step:
+    """One more settled refund in this hour (fen)."""
+    return Step(
+        "INSERT INTO sales_hours (app_id, merchant_id, store_id, operator_id, channel, hour_ms, orders, amount_fen, "
+        "received_fen, discount_fen, refunds, refunded_fen) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 1, $7) "
+        "ON CONFLICT (app_id, merchant_id, store_id, operator_id, channel, hour_ms) DO UPDATE SET "
+        "refunds = sales_hours.refunds + 1, refunded_fen = sales_hours.refunded_fen + excluded.refunded_fen",
+        (
+            order.app_id, order.merchant_id, order.store_id, order.operator_id, order.channel, _hour(now_ms),
+            amount_fen,
+        ),
+        rows=1,
+    )  # fmt: skip
+
+
 def count_goods(order: Order, line: GoodsLine, *, quantity_milli: int, amount_fen: int, now_ms: int) -> Step:
     """Add to what was sold of one item; negative values take back (a refund)."""
     return Step(

@@ -15,7 +15,8 @@ from opentill.commands.registry import Command, Replay
 from opentill.protocol import reply
 from opentill.protocol.forms import read_form
 from opentill.protocol.params import read_values, read_version
-from opentill.services import access
+from opentill.services import access, signatures
+from opentill.services.audit import AuditLog
 from opentill.services.deployment import Deployment
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web.bodies import BodyTooLarge, read_body
@@ -34,6 +35,7 @@ class Gateway:
         self._deployment = deployment
         self._commands = commands
         self._open_requests = 0
+        self._audit_log = AuditLog(deployment)
 
     def routes(self) -> list[Route]:
         # No method list: another method gets the protocol's own error, with HTTP 200 like every reply.
@@ -64,6 +66,7 @@ class Gateway:
         except GatewayError as error:
             body, number = reply.failure(error), error.number
             call.note = f"{error.name} {error.note}".strip()
+            await self._audit(error, call)
         except (DatabaseUnavailable, DatabaseOverloaded) as error:
             is_nothing_done = isinstance(error, DatabaseOverloaded)
             refusal = GatewayError("BUSY" if is_nothing_done else "STORAGE_UNAVAILABLE")
@@ -93,6 +96,10 @@ class Gateway:
             is_sandbox=deployment.is_sandbox,
         )
         access.check_command(caller.app, command.name)
+        if command.sends_money_back:
+            signatures.check_sends_money_back(caller, form, deployment.clock)
+        if command.is_bound:
+            await signatures.bind(deployment, caller, command.name)
         now_ms = deployment.clock.now_ms()
         asked = registry.Request(
             caller=caller, values=read_values(form, command.params), version=version, now_ms=now_ms
@@ -105,6 +112,12 @@ class Gateway:
         if result.keep is not None:
             await result.keep(body)
         return body, False
+
+    async def _audit(self, error: GatewayError, call: "_Call") -> None:
+        try:
+            await self._audit_log.refused(error, app=call.app, command=call.command, source_ip=call.source_ip)
+        except (DatabaseUnavailable, DatabaseOverloaded):
+            _log.warning("refusal not audited", request_id=call.request_id, code=error.number)
 
     def _tell(self, call: "_Call", number: int, elapsed_s: float) -> None:
         metrics = self._deployment.metrics

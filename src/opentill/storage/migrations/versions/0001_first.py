@@ -100,6 +100,7 @@ CREATE TABLE orders (
     redirect_url TEXT NOT NULL DEFAULT '',
     device_create_ip TEXT NOT NULL,
     qr_text TEXT NOT NULL DEFAULT '',
+    trade_no TEXT NOT NULL DEFAULT '',
     channel_trade_no TEXT NOT NULL DEFAULT '',
     received_fen BIGINT NOT NULL DEFAULT 0,
     discount_fen BIGINT NOT NULL DEFAULT 0,
@@ -128,7 +129,7 @@ CREATE TABLE trades (
     channel BIGINT NOT NULL,
     account_id BIGINT NOT NULL,
     payer TEXT NOT NULL,
-    qr_text TEXT NOT NULL DEFAULT '',
+    page_values TEXT NOT NULL DEFAULT '',
     state TEXT NOT NULL,
     created_at_ms BIGINT NOT NULL,
     PRIMARY KEY (app_id, order_no, attempt_no),
@@ -196,13 +197,15 @@ CREATE TABLE refunds (
     refund_no TEXT NOT NULL,
     order_no TEXT NOT NULL,
     local_refund_no TEXT,
-    request_sign TEXT NOT NULL,
+    request_sign TEXT,
     operator_id TEXT NOT NULL,
     trade_no TEXT NOT NULL,
     channel BIGINT NOT NULL,
     account_id BIGINT NOT NULL,
     cause TEXT NOT NULL,
+    asked_fen BIGINT,
     amount_fen BIGINT NOT NULL,
+    wallet_fen BIGINT NOT NULL,
     reason TEXT NOT NULL,
     state TEXT NOT NULL,
     channel_refund_no TEXT NOT NULL DEFAULT '',
@@ -216,6 +219,7 @@ CREATE TABLE refunds (
     FOREIGN KEY (app_id, order_no) REFERENCES orders (app_id, order_no)
 );
 CREATE UNIQUE INDEX refunds_local_refund_no ON refunds (app_id, local_refund_no);
+CREATE UNIQUE INDEX refunds_request_sign ON refunds (app_id, request_sign);
 CREATE INDEX refunds_order ON refunds (app_id, order_no);
 CREATE INDEX refunds_due ON refunds (due_at_ms) WHERE due_at_ms > 0;
 CREATE TABLE sign_bindings (
@@ -226,6 +230,12 @@ CREATE TABLE sign_bindings (
     PRIMARY KEY (app_id, sign)
 );
 CREATE INDEX sign_bindings_expiry ON sign_bindings (expires_at_ms);
+CREATE TABLE refund_days (
+    app_id BIGINT NOT NULL,
+    day_ms BIGINT NOT NULL,
+    refunded_fen BIGINT NOT NULL,
+    PRIMARY KEY (app_id, day_ms)
+);
 CREATE TABLE sales_hours (
     app_id BIGINT NOT NULL,
     merchant_id BIGINT NOT NULL,

@@ -1,0 +1,104 @@
+"""Ending an order that is not paid: at the wallet first, then here (design 5; protocol 4.2, 4.7)."""
+
+import msgspec
+
+from opentill.base.errors import GatewayError
+from opentill.channels.base import Answer, Outcome
+from opentill.domain.order import Order, OrderState, PaymentWay
+from opentill.protocol.words import CHANNEL_TITLES
+from opentill.services import orders, refunds
+from opentill.services.deployment import Deployment
+from opentill.storage.trades import OpenTrade
+
+BY_REQUEST = "reverse"
+BY_US = "expiry"
+
+
+async def reverse(deployment: Deployment, order: Order) -> Order:
+    """Reverse on request: the wallet is asked first. Reversing what ended unpaid succeeds again.
+
+    Raises: REVERSE_PAID, REVERSE_REFUNDED, REVERSE_FAILED, CHANNEL_TIMEOUT (nothing is concluded).
+    """
+    if order.is_open:
+        order = await orders.ask_wallet(deployment, order, source=BY_REQUEST)
+    if order.is_open:
+        order = await _end_at_wallet(deployment, order, source=BY_REQUEST)
+    if order.state is OrderState.PAID:
+        is_refunded = order.received_fen and order.refunded_fen >= order.received_fen
+        raise GatewayError("REVERSE_REFUNDED" if is_refunded else "REVERSE_PAID")
+    if order.state is OrderState.FAILED:
+        raise GatewayError("REVERSE_FAILED")
+    if order.is_open:
+        raise GatewayError("CHANNEL_TIMEOUT", channel=CHANNEL_TITLES.get(order.channel, ""))
+    return order
+
+
+async def expire(deployment: Deployment, order: Order) -> Order:
+    """End an open order whose time is over. Still open afterwards: the wallet did not say; ask again later."""
+    return await _end_at_wallet(deployment, order, source=BY_US)
+
+
+async def watch(deployment: Deployment, order: Order) -> None:
+    """A reversed order whose QR code may still be alive: money is found out, a trade that came up is closed."""
+    for trade in await orders.trades_of(deployment, order):
+        account = await deployment.parties.account(trade.account_id)
+        if account is None:
+            continue
+        channel = deployment.channels[trade.channel]
+        answer = await channel.query(account.opened, trade.trade_no)
+        orders.count_call(deployment, trade.channel, "query", answer)
+        if answer.outcome is Outcome.ACCEPTED:
+            answer = await channel.close(account.opened, trade.trade_no)
+            orders.count_call(deployment, trade.channel, "close", answer)
+        if answer.payment is not None:
+            await _record_money(deployment, order, answer, trade=trade)
+
+
+async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -> Order:
+    """Each trade of the order is ended at its wallet; the order moves only when all of them are."""
+    for trade in await orders.trades_of(deployment, order):
+        account = await deployment.parties.account(trade.account_id)
+        if account is None:
+            return order
+        channel = deployment.channels[trade.channel]
+        if order.way is PaymentWay.BARCODE:
+            answer = await channel.reverse(account.opened, trade.trade_no)
+            orders.count_call(deployment, trade.channel, "reverse", answer)
+        else:
+            answer = await channel.close(account.opened, trade.trade_no)
+            orders.count_call(deployment, trade.channel, "close", answer)
+        if answer.payment is not None:
+            return await _record_money(deployment, order, answer, trade=trade)
+        if not _is_ended(deployment, order, answer, source=source):
+            return order
+    return await _end(deployment, order, source=source)
+
+
+def _is_ended(deployment: Deployment, order: Order, answer: Answer, *, source: str) -> bool:
+    if answer.outcome is Outcome.CLOSED:
+        return True
+    if answer.outcome is not Outcome.NOT_FOUND:
+        return False
+    # The wallet knows no such trade. A charge then never happened; a QR code may still be scanned until it is dead:
+    # on request that counts as reversed and the order is watched (protocol 4.7), else we wait (design 5).
+    is_dead = order.is_dead_at(deployment.clock.now_ms())
+    return order.way is PaymentWay.BARCODE or source == BY_REQUEST or is_dead
+
+
+async def _record_money(deployment: Deployment, order: Order, answer: Answer, *, trade: OpenTrade) -> Order:
+    """Ending found the trade paid. If the wallet gave the money back while undoing it, that is recorded too."""
+    said = orders.said_of_trade(trade, "end")
+    paid = msgspec.structs.replace(answer, outcome=Outcome.PAID)
+    order = await orders.record_outcome(deployment, order, paid, said=said, is_told=not answer.was_refunded)
+    if answer.was_refunded and order.state is OrderState.PAID:
+        await refunds.record_returned(deployment, order)
+        return await orders.reread(deployment, order)
+    return order
+
+
+async def _end(deployment: Deployment, order: Order, *, source: str) -> Order:
+    """CLOSED when a QR code's time was over; REVERSED on request, and for a charge that we gave up (status 9)."""
+    is_charge = order.way is PaymentWay.BARCODE
+    ended_as = OrderState.CLOSED if source == BY_US and not is_charge else OrderState.REVERSED
+    answer = Answer(outcome=Outcome.CLOSED, code="CLOSED")
+    return await orders.record_outcome(deployment, order, answer, said=orders.said_of(order, source), ended_as=ended_as)
