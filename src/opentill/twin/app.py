@@ -15,17 +15,24 @@ from opentill.twin.books import Books
 from opentill.twin.callbacks import Callbacks
 from opentill.twin.context import Context
 from opentill.twin.merchants import ALIPAY, WECHAT, AlipayMerchant, Merchants, WechatMerchant
+from opentill.twin.settling import Settling
 from opentill.twin.wechat import gateway as wechat_gateway
 from opentill.twin.wechat import notify as wechat_notify
+from opentill.twin.wechat import refunds as wechat_refunds
+
+REFUND_DELAY_MS = 2000
 
 
 class Twin:
     """Both wallets, offline. Mount `app` anywhere, or serve it alone; `start` first.
 
     `base_url` is how others reach the mount point, without a trailing slash, e.g. `http://127.0.0.1:8080/twin`.
+    `refund_delay_ms` is how long WeChat Pay processes a refund before it succeeds.
     """
 
-    def __init__(self, *, data_file: Path, clock: MovableClock, base_url: str) -> None:
+    def __init__(
+        self, *, data_file: Path, clock: MovableClock, base_url: str, refund_delay_ms: int = REFUND_DELAY_MS
+    ) -> None:
         books = Books(data_file)
         self._outbound = Outbound()
         self._context = Context(
@@ -33,7 +40,9 @@ class Twin:
             callbacks=Callbacks(books=books, clock=clock, outbound=self._outbound),
             clock=clock,
             merchants=Merchants(books),
+            settling=Settling(clock),
             base_url=base_url.rstrip("/"),
+            refund_delay_ms=refund_delay_ms,
         )
         self.app = Starlette(
             routes=[
@@ -53,15 +62,18 @@ class Twin:
         merchants = self._context.merchants
         merchants.open(now_ms=self._context.now_ms())
         self._context.callbacks.start({ALIPAY: alipay_notify.style(merchants), WECHAT: wechat_notify.style(merchants)})
+        self._context.settling.start(lambda: wechat_refunds.settle(self._context))
 
     async def stop(self) -> None:
         """Stop sending and close the books. What was due is sent after the next start."""
+        await self._context.settling.stop()
         await self._context.callbacks.stop()
         await self._outbound.close()
         self._context.books.close()
 
     async def quiet(self) -> None:
-        """Return when no callback is due or on its way."""
+        """Return when no refund and no callback is due, and none is on its way."""
+        wechat_refunds.settle(self._context)
         await self._context.callbacks.quiet()
 
     def alipay_merchant(self, app_id: str | None = None) -> AlipayMerchant:

@@ -24,10 +24,11 @@ CREATE TABLE IF NOT EXISTS trades (
     trade_no TEXT NOT NULL, state TEXT NOT NULL, payer TEXT NOT NULL,
     total_fen INTEGER NOT NULL, discount_fen INTEGER NOT NULL, refunded_fen INTEGER NOT NULL,
     created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, paid_ms INTEGER NOT NULL, closed_ms INTEGER NOT NULL,
-    terms TEXT NOT NULL,
+    coupons TEXT NOT NULL, terms TEXT NOT NULL,
     UNIQUE (wallet, merchant, out_trade_no));
 CREATE UNIQUE INDEX IF NOT EXISTS trades_by_number ON trades (trade_no);
 CREATE INDEX IF NOT EXISTS trades_open ON trades (expires_ms) WHERE state = 'OPEN';
+CREATE INDEX IF NOT EXISTS trades_password ON trades (id) WHERE state = 'PASSWORD';
 CREATE INDEX IF NOT EXISTS trades_paid ON trades (wallet, merchant, paid_ms) WHERE paid_ms > 0;
 CREATE TABLE IF NOT EXISTS attempts (
     id INTEGER PRIMARY KEY, trade_id INTEGER NOT NULL, at_ms INTEGER NOT NULL, payer TEXT NOT NULL,
@@ -53,7 +54,11 @@ CREATE TABLE IF NOT EXISTS grants (
     expires_ms INTEGER NOT NULL, is_used INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS coupons (
     id INTEGER PRIMARY KEY, wallet TEXT NOT NULL, goods_num TEXT NOT NULL, amount_fen INTEGER NOT NULL,
-    name TEXT NOT NULL, times_left INTEGER NOT NULL);
+    name TEXT NOT NULL, funded_by TEXT NOT NULL, times_left INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS coupons_usable ON coupons (wallet, goods_num) WHERE times_left > 0;
+CREATE TABLE IF NOT EXISTS payers (
+    wallet TEXT NOT NULL, identifier TEXT NOT NULL, payer TEXT NOT NULL, PRIMARY KEY (wallet, identifier)
+) WITHOUT ROWID;
 """
 
 Value = str | int
@@ -111,8 +116,14 @@ class Books:
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        """One transaction: everything inside is committed together, or nothing when it raises."""
+        """One transaction: everything inside is committed together, or nothing when it raises.
+
+        Inside another one it joins that.
+        """
         connection = self._open
+        if connection.in_transaction:
+            yield
+            return
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield

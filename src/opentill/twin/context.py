@@ -6,17 +6,23 @@ from opentill.base.clock import MovableClock
 from opentill.twin.books import Books
 from opentill.twin.callbacks import Callbacks
 from opentill.twin.merchants import Merchants
+from opentill.twin.settling import Settling
 
 
 @dataclass(frozen=True)
 class Context:
-    """The twin's parts. `base_url` is how others reach it, without a trailing slash."""
+    """The twin's parts. `base_url` is how others reach it, without a trailing slash.
+
+    `refund_delay_ms` is how long WeChat Pay processes a refund.
+    """
 
     books: Books
     callbacks: Callbacks
     clock: MovableClock
     merchants: Merchants
+    settling: Settling
     base_url: str
+    refund_delay_ms: int
 
     def now_ms(self) -> int:
         return self.clock.now_ms()

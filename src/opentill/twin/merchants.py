@@ -82,6 +82,7 @@ class WechatAccount(msgspec.Struct, frozen=True, dict=True):
     merchant: WechatMerchant
     wallet_private_key_pem: str
     platform_private_key_pem: str
+    is_public_key_only: bool = False
 
     @cached_property
     def merchant_key(self) -> PublicKey:
@@ -90,10 +91,20 @@ class WechatAccount(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def signers(self) -> dict[str, KeyPair]:
         """The keys that may sign answers and callbacks, by what `Wechatpay-Serial` calls them (channels B.3)."""
-        return {
-            self.merchant.public_key_id: KeyPair(self.wallet_private_key_pem),
-            self.merchant.platform_certificate_serial: KeyPair(self.platform_private_key_pem),
-        }
+        signers = {self.merchant.public_key_id: KeyPair(self.wallet_private_key_pem)}
+        if self.is_public_key_only:
+            return signers
+        return signers | {self.merchant.platform_certificate_serial: KeyPair(self.platform_private_key_pem)}
+
+    @property
+    def usual_signer(self) -> str:
+        """Signs when a request names no key: the platform certificate, where there is one (channels B.3)."""
+        return self.merchant.public_key_id if self.is_public_key_only else self.merchant.platform_certificate_serial
+
+    @property
+    def platform_certificates(self) -> list[str]:
+        """PEM, the newest first."""
+        return [self.merchant.platform_certificate_pem]
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -141,6 +152,18 @@ class Merchants:
         self._books = books
         self.alipay = Register(ALIPAY, AlipayAccount)
         self.wechat = Register(WECHAT, WechatAccount)
+        self._out_of_money: set[tuple[str, str]] = set()
+
+    def is_out_of_money(self, wallet: str, number: str) -> bool:
+        """Whether the merchant's account cannot pay for refunds just now."""
+        return (wallet, number) in self._out_of_money
+
+    def set_out_of_money(self, wallet: str, number: str, *, is_out: bool) -> None:
+        """Empty or fill the merchant's account. It is full again after a restart."""
+        if is_out:
+            self._out_of_money.add((wallet, number))
+        else:
+            self._out_of_money.discard((wallet, number))
 
     def open(self, *, now_ms: int) -> None:
         """Load the merchants; the first time, open one of each wallet."""

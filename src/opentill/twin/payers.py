@@ -4,8 +4,13 @@ import base64
 import hashlib
 
 import msgspec
+from starlette.requests import Request
+
+from opentill.twin.books import Books
 
 DEFAULT_PAYER = "payer"
+COOKIE = "twin_payer"
+MAX_LENGTH = 64
 
 
 class AlipayUser(msgspec.Struct, frozen=True):
@@ -29,6 +34,11 @@ def openid(payer: str, *, appid: str) -> str:
     return "o" + _letters(f"wechat:{appid}:{payer}", 27)
 
 
+def holding(request: Request) -> str:
+    """Who holds the phone: the browser's cookie says so, or it is the payer everybody knows."""
+    return request.cookies.get(COOKIE, "")[:MAX_LENGTH] or DEFAULT_PAYER
+
+
 def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
@@ -40,3 +50,15 @@ def _letters(text: str, length: int) -> str:
         .rstrip("=")[:length]
         .replace("-", "A")
     )
+
+
+def remember(books: Books, *, wallet: str, identifiers: tuple[str, ...], payer: str) -> None:
+    """A wallet told a merchant these identifiers of the payer; from now on the merchant may use them."""
+    for identifier in identifiers:
+        books.run("INSERT OR REPLACE INTO payers VALUES (?, ?, ?)", wallet, identifier, payer)
+
+
+def known(books: Books, *, wallet: str, identifier: str) -> str | None:
+    """Whose identifier it is."""
+    row = books.one("SELECT payer FROM payers WHERE wallet = ? AND identifier = ?", wallet, identifier)
+    return None if row is None else row[0]

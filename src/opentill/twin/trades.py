@@ -12,10 +12,11 @@ import msgspec
 
 from opentill.twin import times
 from opentill.twin.books import Books, Row
+from opentill.twin.coupons import BY_MERCHANT, Coupon
 
 _COLUMNS = (
     "id, wallet, merchant, out_trade_no, trade_no, state, payer, total_fen, discount_fen, refunded_fen, "
-    "created_ms, expires_ms, paid_ms, closed_ms, terms"
+    "created_ms, expires_ms, paid_ms, closed_ms, coupons, terms"
 )
 
 
@@ -75,12 +76,18 @@ class Trade(msgspec.Struct, frozen=True):
     expires_ms: int
     paid_ms: int
     closed_ms: int
+    coupons: tuple[Coupon, ...]
     terms: Terms
 
     @property
     def payer_fen(self) -> int:
         """What the payer gave: the total less coupons."""
         return self.total_fen - self.discount_fen
+
+    @property
+    def merchant_discount_fen(self) -> int:
+        """The part of the discount that the seller bears."""
+        return sum(coupon.amount_fen for coupon in self.coupons if coupon.funded_by == BY_MERCHANT)
 
     @property
     def is_refunded(self) -> bool:
@@ -130,8 +137,8 @@ def add_trade(
     """Record a new trade that may be paid until its terms expire."""
     trade_id = books.insert(
         "INSERT INTO trades (wallet, merchant, out_trade_no, trade_no, state, payer, total_fen, discount_fen,"
-        " refunded_fen, created_ms, expires_ms, paid_ms, closed_ms, terms)"
-        " VALUES (?, ?, ?, ?, 'OPEN', '', ?, 0, 0, ?, ?, 0, 0, ?)",
+        " refunded_fen, created_ms, expires_ms, paid_ms, closed_ms, coupons, terms)"
+        " VALUES (?, ?, ?, ?, 'OPEN', '', ?, 0, 0, ?, ?, 0, 0, '[]', ?)",
         wallet,
         merchant,
         out_trade_no,
@@ -185,16 +192,26 @@ def newest(books: Books, *, wallet: str, out_trade_no: str, limit: int, now_ms: 
     return [_as_of(books, _trade(row), now_ms) for row in rows]
 
 
-def move(books: Books, trade: Trade, to: State, *, now_ms: int, payer: str = "", discount_fen: int = 0) -> Trade:
+def waiting_for_password(books: Books, *, now_ms: int) -> list[Trade]:
+    """The trades whose payer was asked for the password and has not answered."""
+    rows = books.all(f"SELECT {_COLUMNS} FROM trades WHERE state = 'PASSWORD'")  # noqa: S608
+    found = [_as_of(books, _trade(row), now_ms) for row in rows]
+    return [trade for trade in found if trade.state is State.PASSWORD]
+
+
+def move(
+    books: Books, trade: Trade, to: State, *, now_ms: int, payer: str = "", coupons: tuple[Coupon, ...] = ()
+) -> Trade:
     """Move a trade from the state it was read in. Raises Moved."""
     paid_ms = now_ms if to is State.PAID else trade.paid_ms
     closed_ms = now_ms if to in (State.CLOSED, State.REVOKED) else trade.closed_ms
     moved = books.run(
-        "UPDATE trades SET state = ?, payer = ?, discount_fen = ?, paid_ms = ?, closed_ms = ?"
+        "UPDATE trades SET state = ?, payer = ?, discount_fen = ?, coupons = ?, paid_ms = ?, closed_ms = ?"
         " WHERE id = ? AND state = ?",
         to,
         payer or trade.payer,
-        discount_fen or trade.discount_fen,
+        sum(coupon.amount_fen for coupon in coupons) or trade.discount_fen,
+        msgspec.json.encode(coupons or trade.coupons).decode(),
         paid_ms,
         closed_ms,
         trade.id,
@@ -247,5 +264,6 @@ def _as_of(books: Books, trade: Trade, now_ms: int) -> Trade:
 def _trade(row: Row) -> Trade:
     values = dict(zip(Trade.__struct_fields__, row, strict=True))
     values["state"] = State(values["state"])
+    values["coupons"] = msgspec.json.decode(values["coupons"], type=tuple[Coupon, ...])
     values["terms"] = msgspec.json.decode(values["terms"], type=Terms)
     return Trade(**values)

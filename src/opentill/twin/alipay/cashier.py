@@ -1,10 +1,11 @@
 """Somebody opens an Alipay code on the phone and pays, or does not."""
 
-from opentill.twin import trades
+from opentill.twin import paying, trades
 from opentill.twin.alipay import notify, operations
+from opentill.twin.amounts import fen
 from opentill.twin.context import Context
-from opentill.twin.paying import CannotPay, Wish
-from opentill.twin.trades import Code, State, Trade
+from opentill.twin.paying import CannotPay
+from opentill.twin.trades import Code, Trade
 
 
 def scan(twin: Context, code: Code, payer: str) -> Trade:
@@ -19,8 +20,17 @@ def scan(twin: Context, code: Code, payer: str) -> Trade:
     return trades.bind(twin.books, trade, payer)
 
 
-def pay(twin: Context, trade: Trade, wish: Wish) -> Trade:
-    """The payer pays an open trade."""
-    trade = trades.move(twin.books, trade, State.PAID, payer=wish.payer, now_ms=twin.now_ms())
+def pay(twin: Context, trade: Trade, payer: str) -> Trade:
+    """The payer pays, and the merchant is told."""
+    request = trade.terms.request
+    goods = tuple(str(item.get("goods_id", "")) for item in request.get("goods_detail") or ())
+    trade = paying.take_money(
+        twin.books,
+        trade,
+        payer,
+        goods=goods,
+        fixed_fen=fen(request.get("undiscountable_amount")) or 0,
+        now_ms=twin.now_ms(),
+    )
     notify.paid(twin, trade)
     return trade

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from opentill.base.clock import real_now_ms
 from opentill.base.logs import logger
 from opentill.twin import times
-from opentill.twin.alipay import operations, wire
+from opentill.twin.alipay import barcode, ending, opening, operations, platform, refunds, wire
 from opentill.twin.alipay.wire import Call, Failure
 from opentill.twin.context import Context
 from opentill.twin.merchants import AlipayAccount
@@ -23,6 +23,14 @@ _log = logger("twin.alipay")
 METHODS: dict[str, Callable[[Context, Call], dict[str, Any]]] = {
     "alipay.trade.precreate": operations.precreate,
     "alipay.trade.query": operations.query,
+    "alipay.trade.pay": barcode.pay,
+    "alipay.trade.create": opening.create,
+    "alipay.trade.close": ending.close,
+    "alipay.trade.cancel": ending.cancel,
+    "alipay.trade.refund": refunds.refund,
+    "alipay.trade.fastpay.refund.query": refunds.refund_query,
+    "alipay.system.oauth.token": opening.oauth_token,
+    "alipay.open.app.alipaycert.download": platform.certificate_download,
 }
 
 
@@ -33,7 +41,15 @@ class Gateway:
         self._twin = twin
 
     def routes(self) -> list[Route]:
-        return [Route("/gateway.do", self.answer, methods=["GET", "POST"])]
+        return [
+            Route("/gateway.do", self.answer, methods=["GET", "POST"]),
+            Route("/oauth2/publicAppAuthorize.htm", self.authorize, methods=["GET"]),
+        ]
+
+    async def authorize(self, request: Request) -> Response:
+        """The page of silent authorisation, on a host of its own in reality."""
+        with self._twin.books.write():
+            return opening.authorize(self._twin, request)
 
     async def answer(self, request: Request) -> Response:
         """Always HTTP 200 with JSON text, even for failures (channels A.1)."""

@@ -12,17 +12,30 @@ from opentill.twin.amounts import yuan
 from opentill.twin.callbacks import Callback, Letter, Style
 from opentill.twin.context import Context
 from opentill.twin.merchants import ALIPAY, Merchants
+from opentill.twin.refunds import Refund
 from opentill.twin.trades import Trade
 
 # channels A.15: 4m, 10m, 10m, 1h, 2h, 6h, 15h
 GAPS_S = (240, 600, 600, 3600, 7200, 21_600, 54_000)
 _CHARSET = "utf-8"
 _UNSIGNED = frozenset({"sign", "sign_type"})
+_AMOUNTS = ("receipt_amount", "invoice_amount", "buyer_pay_amount", "point_amount")
 
 
 def paid(twin: Context, trade: Trade) -> None:
     """Announce a payment: the only news besides refunds (channels A.15)."""
     _add(twin, trade, "pay", _content(twin, trade))
+
+
+def refunded(twin: Context, trade: Trade, refund: Refund, *, back_fen: int) -> None:
+    """Announce a refund, to the URL of the payment: TRADE_SUCCESS after a part, TRADE_CLOSED after the whole."""
+    more = {
+        "out_biz_no": refund.out_refund_no,
+        "refund_fee": yuan(trade.refunded_fen),
+        "send_back_fee": yuan(back_fen),
+        "gmt_refund": times.wall_text(refund.done_ms) + f".{refund.done_ms % 1000:03d}",
+    }
+    _add(twin, trade, "refund", _content(twin, trade) | more)
 
 
 def style(merchants: Merchants) -> Style:
@@ -65,6 +78,8 @@ def _content(twin: Context, trade: Trade) -> dict[str, str]:
     buyer = views.buyer(trade)
     merchant = twin.merchants.alipay.named(trade.merchant).merchant
     funds = [{"amount": part["amount"], "fundChannel": part["fund_channel"]} for part in views.fund_bill(trade)]
+    vouchers = [_voucher(voucher) for voucher in views.vouchers(trade)]
+    amounts = views.paid_amounts(trade)
     return {
         "notify_type": "trade_status_sync",
         "notify_id": f"{trades.day_text(twin.now_ms())}{secrets.token_hex(17)}",
@@ -80,11 +95,24 @@ def _content(twin: Context, trade: Trade) -> dict[str, str]:
         "seller_email": f"seller-{merchant.seller_id[-6:]}@example.com",
         "trade_status": views.status(trade, now_ms=twin.now_ms()),
         "total_amount": yuan(trade.total_fen),
-        **views.paid_amounts(trade),
+        **{name: amounts[name] for name in _AMOUNTS},
         "subject": trade.terms.subject,
         "body": str(trade.terms.request.get("body", "")),
         "gmt_create": times.wall_text(trade.created_ms),
         "gmt_payment": times.wall_text(trade.paid_ms),
         "fund_bill_list": msgspec.json.encode(funds).decode(),
+        "voucher_detail_list": msgspec.json.encode(vouchers).decode() if vouchers else "",
         "passback_params": trade.terms.attach,
+    }
+
+
+def _voucher(voucher: dict[str, str]) -> dict[str, str]:
+    """JSON texts inside callbacks write their keys in camel case (channels A.15)."""
+    return {
+        "voucherId": voucher["id"],
+        "name": voucher["name"],
+        "type": voucher["type"],
+        "amount": voucher["amount"],
+        "merchantContribute": voucher["merchant_contribute"],
+        "otherContribute": voucher["other_contribute"],
     }

@@ -18,7 +18,7 @@ def precreate(twin: Context, call: Call) -> Node:
     """Issue a QR code. No trade exists before somebody scans it (channels A.7)."""
     now_ms = twin.now_ms()
     out_trade_no, terms = reading.read_terms(call, product="precreate", now_ms=now_ms)
-    _check_repeat(trade_named(twin, call.app_id, out_trade_no), terms)
+    check_repeat(trade_named(twin, call.app_id, out_trade_no), terms)
     code = "https://qr.alipay.com/" + trades.new_number("bax0", 19)
     expires_ms = reading.code_expires_ms(call, terms, now_ms=now_ms)
     trades.add_code(
@@ -84,7 +84,7 @@ def add_trade(twin: Context, *, app_id: str, out_trade_no: str, terms: Terms) ->
     )
 
 
-def _check_repeat(trade: Trade | None, terms: Terms) -> None:
+def check_repeat(trade: Trade | None, terms: Terms) -> None:
     """What a further call with the number of an existing trade meets (channels A.7)."""
     if trade is None:
         return

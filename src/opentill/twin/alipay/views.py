@@ -4,6 +4,7 @@ from typing import Any
 
 from opentill.twin import payers, times
 from opentill.twin.amounts import yuan
+from opentill.twin.coupons import BY_MERCHANT
 from opentill.twin.trades import State, Trade
 
 WAITING = "WAIT_BUYER_PAY"
@@ -26,8 +27,7 @@ def status(trade: Trade, *, now_ms: int) -> str:
 def queried(trade: Trade, *, now_ms: int) -> dict[str, Any]:
     """The answer of a query."""
     answer: dict[str, Any] = {
-        "trade_no": trade.trade_no,
-        "out_trade_no": trade.out_trade_no,
+        **named(trade),
         **buyer(trade),
         "trade_status": status(trade, now_ms=now_ms),
         "total_amount": yuan(trade.total_fen),
@@ -36,10 +36,29 @@ def queried(trade: Trade, *, now_ms: int) -> dict[str, Any]:
     if trade.paid_ms:
         answer["send_pay_date"] = times.wall_text(trade.paid_ms)
         answer["fund_bill_list"] = fund_bill(trade)
+    if trade.coupons:
+        answer["voucher_detail_list"] = vouchers(trade)
     answer |= {name: trade.terms.request[name] for name in ("store_id", "terminal_id") if trade.terms.request.get(name)}
     if trade.terms.attach:
         answer["passback_params"] = trade.terms.attach
     return answer
+
+
+def charged(trade: Trade) -> dict[str, Any]:
+    """The answer of a payment by code that succeeded (channels A.13)."""
+    answer: dict[str, Any] = {
+        **named(trade),
+        **buyer(trade),
+        "total_amount": yuan(trade.total_fen),
+        **paid_amounts(trade),
+        "gmt_payment": times.wall_text(trade.paid_ms),
+        "fund_bill_list": fund_bill(trade),
+    }
+    return answer | ({"voucher_detail_list": vouchers(trade)} if trade.coupons else {})
+
+
+def named(trade: Trade) -> dict[str, str]:
+    return {"trade_no": trade.trade_no, "out_trade_no": trade.out_trade_no}
 
 
 def buyer(trade: Trade) -> dict[str, str]:
@@ -52,24 +71,44 @@ def buyer(trade: Trade) -> dict[str, str]:
 def paid_amounts(trade: Trade) -> dict[str, str]:
     """What the buyer paid and the seller receives; zeros as long as nothing is paid.
 
-    A coupon of the merchant's own (`mdiscount_amount`) lowers both.
+    The seller bears its own coupons (`mdiscount_amount`), Alipay bears the others (`discount_amount`).
     """
-    paid_fen = trade.payer_fen if trade.paid_ms else 0
-    discount_fen = trade.discount_fen if trade.paid_ms else 0
+    is_paid = bool(trade.paid_ms)
+    paid_fen = trade.payer_fen if is_paid else 0
+    received_fen = trade.total_fen - trade.merchant_discount_fen if is_paid else 0
     amounts = {
-        "receipt_amount": yuan(paid_fen),
+        "receipt_amount": yuan(received_fen),
         "buyer_pay_amount": yuan(paid_fen),
         "invoice_amount": yuan(paid_fen),
         "point_amount": yuan(0),
     }
-    if discount_fen:
-        amounts |= {"discount_amount": yuan(0), "mdiscount_amount": yuan(discount_fen)}
+    if trade.coupons:
+        amounts["discount_amount"] = yuan(trade.discount_fen - trade.merchant_discount_fen)
+        amounts["mdiscount_amount"] = yuan(trade.merchant_discount_fen)
     return amounts
 
 
 def fund_bill(trade: Trade) -> list[dict[str, str]]:
     """What the money came from."""
-    parts = [{"fund_channel": "ALIPAYACCOUNT", "amount": yuan(trade.payer_fen)}]
-    if trade.discount_fen:
-        parts.append({"fund_channel": "MDISCOUNT", "amount": yuan(trade.discount_fen)})
-    return parts
+    by_wallet_fen = trade.discount_fen - trade.merchant_discount_fen
+    parts = {
+        "ALIPAYACCOUNT": trade.payer_fen,
+        "DISCOUNT": by_wallet_fen,
+        "MDISCOUNT": trade.merchant_discount_fen,
+    }
+    return [{"fund_channel": channel, "amount": yuan(part_fen)} for channel, part_fen in parts.items() if part_fen]
+
+
+def vouchers(trade: Trade) -> list[dict[str, str]]:
+    """The coupons that were used, and who bears them."""
+    return [
+        {
+            "id": f"{trade.trade_no[:8]}{coupon.id:020d}",
+            "name": coupon.name,
+            "type": "ALIPAY_FIX_VOUCHER",
+            "amount": yuan(coupon.amount_fen),
+            "merchant_contribute": yuan(coupon.amount_fen if coupon.funded_by == BY_MERCHANT else 0),
+            "other_contribute": yuan(0 if coupon.funded_by == BY_MERCHANT else coupon.amount_fen),
+        }
+        for coupon in trade.coupons
+    ]

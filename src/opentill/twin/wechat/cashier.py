@@ -1,8 +1,8 @@
 """Somebody opens a WeChat Pay code on the phone and pays, or does not."""
 
-from opentill.twin import trades
+from opentill.twin import paying, trades
 from opentill.twin.context import Context
-from opentill.twin.paying import CannotPay, Wish
+from opentill.twin.paying import CannotPay
 from opentill.twin.trades import Code, State, Trade
 from opentill.twin.wechat import notify, operations
 
@@ -18,8 +18,10 @@ def scan(twin: Context, code: Code, payer: str) -> Trade:
     return trades.bind(twin.books, trade, payer) if trade.state is State.OPEN else trade
 
 
-def pay(twin: Context, trade: Trade, wish: Wish) -> Trade:
-    """The payer pays an open trade."""
-    trade = trades.move(twin.books, trade, State.PAID, payer=wish.payer, now_ms=twin.now_ms())
+def pay(twin: Context, trade: Trade, payer: str) -> Trade:
+    """The payer pays, and the merchant is told."""
+    detail = trade.terms.request.get("detail", {})
+    goods = tuple(str(item["merchant_goods_id"]) for item in detail.get("goods_detail", ()))
+    trade = paying.take_money(twin.books, trade, payer, goods=goods, now_ms=twin.now_ms())
     notify.paid(twin, trade)
     return trade

@@ -14,17 +14,27 @@ from opentill.twin import times
 from opentill.twin.context import Context
 from opentill.twin.merchants import WechatAccount
 from opentill.twin.web import BodyTooLarge, read_body, signed_target
-from opentill.twin.wechat import operations, wire
+from opentill.twin.wechat import codepay, opening, operations, platform, refunds, wire
 from opentill.twin.wechat.wire import Call, Failure
 
 MAX_SKEW_MS = 5 * times.MINUTE_MS
 _log = logger("twin.wechat")
 
-Operation = Callable[[Context, Call], dict[str, Any] | None]
+# None: done, nothing to say. A failure that is returned, not raised, leaves what was written.
+Operation = Callable[[Context, Call], dict[str, Any] | Failure | None]
 ROUTES: list[tuple[str, str, Operation]] = [
     ("POST", "/v3/pay/transactions/native", operations.native),
     ("GET", "/v3/pay/transactions/out-trade-no/{out_trade_no}", operations.query_by_order),
     ("GET", "/v3/pay/transactions/id/{transaction_id}", operations.query_by_transaction),
+    ("POST", "/v3/pay/transactions/jsapi", opening.jsapi),
+    ("POST", "/v3/pay/transactions/codepay", codepay.codepay),
+    ("POST", "/v3/pay/transactions/out-trade-no/{out_trade_no}/close", operations.close),
+    ("POST", "/v3/pay/transactions/out-trade-no/{out_trade_no}/reverse", codepay.reverse),
+    ("POST", "/v3/refund/domestic/refunds", refunds.refund),
+    ("GET", "/v3/refund/domestic/refunds/{out_refund_no}", refunds.refund_query),
+    ("POST", "/v3/refund/domestic/refunds/{refund_id}/apply-abnormal-refund", refunds.apply_abnormal_refund),
+    ("GET", "/v3/certificates", platform.certificates),
+    ("POST", "/v3/security/echo", platform.echo),
 ]
 
 
@@ -35,7 +45,21 @@ class Gateway:
         self._twin = twin
 
     def routes(self) -> list[Route]:
-        return [Route(path, self._endpoint(operation), methods=[method]) for method, path, operation in ROUTES]
+        signed = [Route(path, self._endpoint(operation), methods=[method]) for method, path, operation in ROUTES]
+        return [
+            *signed,
+            Route("/connect/oauth2/authorize", self._page(opening.authorize), methods=["GET"]),
+            Route("/sns/oauth2/access_token", self._page(opening.access_token), methods=["GET"]),
+        ]
+
+    def _page(self, page: Callable[[Context, Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+        """What WeChat's other hosts answer, unsigned."""
+
+        async def answer(request: Request) -> Response:
+            with self._twin.books.write():
+                return page(self._twin, request)
+
+        return answer
 
     def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -51,6 +75,8 @@ class Gateway:
             call = await self._checked(request, account, signed_by)
             with self._twin.books.write():
                 document = operation(self._twin, call)
+            if isinstance(document, Failure):
+                raise document
             status = 204 if document is None else 200
             body = b"" if document is None else msgspec.json.encode(document)
         except Failure as failure:
@@ -76,7 +102,7 @@ class Gateway:
         account = self._twin.merchants.wechat.get(authorization.mchid)
         if account is None:
             raise Failure(401, "SIGN_ERROR", "商户号不存在")
-        named = request.headers.get("wechatpay-serial", account.merchant.platform_certificate_serial)
+        named = request.headers.get("wechatpay-serial", account.usual_signer)
         if named not in account.signers:
             raise Failure(400, "PARAM_ERROR", "Wechatpay-Serial 错误：没有这个平台证书或公钥")
         return account, named

@@ -6,23 +6,67 @@ from typing import Any
 import msgspec
 
 from opentill.base.outbound import Response
-from opentill.twin import times
+from opentill.twin import times, trades
 from opentill.twin.callbacks import Callback, Letter, Style
 from opentill.twin.context import Context
 from opentill.twin.merchants import WECHAT, Merchants
+from opentill.twin.refunds import Refund, RefundState
 from opentill.twin.trades import Trade
 from opentill.twin.wechat import views, wire
+from opentill.twin.wechat.wire import Call
 
 # channels B.8: 15s/15s/30s/3m/10m/20m/30m/30m/30m/60m/3h/3h/3h/6h/6h
 _LADDER = "15 15 30 180 600 1200 1800 1800 1800 3600 10800 10800 10800 21600 21600"
 GAPS_S = tuple(int(gap) for gap in _LADDER.split())
+_REFUNDED = {RefundState.SUCCESS: "退款成功", RefundState.ABNORMAL: "退款异常", RefundState.CLOSED: "退款关闭"}
 
 
 def paid(twin: Context, trade: Trade) -> None:
     """Announce a payment. Payments by code are not announced (channels B.8)."""
     if trade.terms.product == "codepay":
         return
-    _add(twin, trade, kind="pay", event="TRANSACTION.SUCCESS", summary="支付成功", resource=views.queried(trade))
+    _queue(
+        twin,
+        trade.merchant,
+        kind="pay",
+        trade_id=trade.id,
+        url=trade.terms.notify_url,
+        signed_by=trade.terms.signed_by,
+        event="TRANSACTION.SUCCESS",
+        summary="支付成功",
+        resource=views.queried(trade),
+    )
+
+
+def refunded(twin: Context, refund: Refund) -> None:
+    """Announce how a refund ended, to the URL that the refund named."""
+    trade = trades.by_id(twin.books, refund.trade_id)
+    _queue(
+        twin,
+        trade.merchant,
+        kind="refund",
+        trade_id=trade.id,
+        url=refund.terms.notify_url,
+        signed_by=refund.terms.signed_by,
+        event=f"REFUND.{refund.state}",
+        summary=_REFUNDED[refund.state],
+        resource=views.refund_news(twin.books, trade, refund),
+    )
+
+
+def echoed(twin: Context, call: Call, *, url: str, resource: dict[str, Any]) -> None:
+    """The callback of the self-test."""
+    _queue(
+        twin,
+        call.mchid,
+        kind="echo",
+        trade_id=0,
+        url=url,
+        signed_by=call.signed_by,
+        event="SECURITY.ECHO",
+        summary="回显",
+        resource=resource,
+    )
 
 
 def style(merchants: Merchants) -> Style:
@@ -50,9 +94,20 @@ def _accepts(response: Response) -> bool:
     return not isinstance(answer, dict) or answer.get("code", "SUCCESS") == "SUCCESS"
 
 
-def _add(twin: Context, trade: Trade, *, kind: str, event: str, summary: str, resource: dict[str, Any]) -> None:
-    account = twin.merchants.wechat.named(trade.merchant)
-    original = "transaction" if kind == "pay" else "refund"
+def _queue(
+    twin: Context,
+    mchid: str,
+    *,
+    kind: str,
+    trade_id: int,
+    url: str,
+    signed_by: str,
+    event: str,
+    summary: str,
+    resource: dict[str, Any],
+) -> None:
+    account = twin.merchants.wechat.named(mchid)
+    original = "transaction" if kind == "pay" else kind
     nonce = wire.new_nonce(12)
     ciphertext = wire.sealed(
         account.merchant.api_v3_key, msgspec.json.encode(resource), associated_data=original, nonce=nonce
@@ -73,10 +128,10 @@ def _add(twin: Context, trade: Trade, *, kind: str, event: str, summary: str, re
     }
     twin.callbacks.add(
         wallet=WECHAT,
-        merchant=trade.merchant,
+        merchant=mchid,
         kind=kind,
-        trade_id=trade.id,
-        url=trade.terms.notify_url,
+        trade_id=trade_id,
+        url=url,
         content=content,
-        signed_by=trade.terms.signed_by,
+        signed_by=signed_by,
     )

@@ -23,12 +23,24 @@ def native(twin: Context, call: Call) -> Answer:
 
 
 def query_by_order(twin: Context, call: Call) -> Answer:
-    check_mchid(call, call.query)
+    check_parties(call, call.query)
     return views.queried(wanted_trade(twin, call))
 
 
+def close(twin: Context, call: Call) -> None:
+    """204 without a body, also when it is closed already (channels B.6)."""
+    check_parties(call, call.body)
+    trade = wanted_trade(twin, call)
+    if trade.paid_ms:
+        raise Failure(400, "ORDERPAID", "该订单已支付", number=268449538)
+    if trade.terms.product == "codepay":
+        raise Failure(400, "INVALID_REQUEST", "付款码支付的订单请调用撤销接口")
+    if trade.state is State.OPEN:
+        trades.move(twin.books, trade, State.CLOSED, now_ms=twin.now_ms())
+
+
 def query_by_transaction(twin: Context, call: Call) -> Answer:
-    check_mchid(call, call.query)
+    check_parties(call, call.query)
     trade = trades.by_trade_no(
         twin.books,
         wallet=WECHAT,
@@ -96,7 +108,7 @@ def trade_named(twin: Context, mchid: str, out_trade_no: str) -> Trade | None:
     )
 
 
-def check_mchid(call: Call, values: dict[str, Any]) -> None:
+def check_parties(call: Call, values: dict[str, Any]) -> None:
     """The merchant who signs must be the one the request speaks of (channels B.2)."""
     if values.get("mchid") != call.mchid:
         raise Failure(400, "PARAM_ERROR", "商户号与签名的商户号不一致")

@@ -18,6 +18,7 @@ _MAX_TOTAL_FEN = 100_000_000_000
 _OUT_TRADE_NO = re.compile(r"[0-9A-Za-z_\-*|]{6,32}", re.ASCII)
 _NOTIFY_URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 _TEXTS = {"attach": 128, "goods_tag": 32}
+_OBJECTS = ("amount", "detail", "payer", "scene_info", "settle_info")
 # The first order fixes the expiry; a repeat may name another one (channels B.4).
 _NOT_COMPARED = frozenset({"time_expire"})
 
@@ -31,6 +32,9 @@ def read_terms(call: Call, *, product: str, now_ms: int) -> tuple[str, Terms]:
     """The order number and the terms. Raises Failure."""
     body = call.body
     check_text(body)
+    for name in _OBJECTS:
+        if not isinstance(body.get(name, {}), dict):
+            raise invalid(name, "对象")
     merchant = call.account.merchant
     if body.get("mchid") != merchant.mchid:
         raise Failure(400, "PARAM_ERROR", "商户号与签名的商户号不一致")
@@ -39,7 +43,7 @@ def read_terms(call: Call, *, product: str, now_ms: int) -> tuple[str, Terms]:
     out_trade_no = body.get("out_trade_no")
     if not isinstance(out_trade_no, str) or _OUT_TRADE_NO.fullmatch(out_trade_no) is None:
         raise invalid("out_trade_no", "6 到 32 位数字、字母或 _-*|")
-    _check_texts(body)
+    _check_texts(body, needs_notify_url=product != "codepay")  # channels B.8: codepay has no notify
     total_fen = _total(body)
     _check_detail(body)
     return out_trade_no, Terms(
@@ -47,7 +51,7 @@ def read_terms(call: Call, *, product: str, now_ms: int) -> tuple[str, Terms]:
         product=product,
         total_fen=total_fen,
         subject=body["description"],
-        notify_url=body["notify_url"],
+        notify_url=body.get("notify_url", ""),
         expires_ms=_expires_ms(body, now_ms),
         fingerprint=_fingerprint(body),
         request=body,
@@ -70,12 +74,13 @@ def check_text(value: object) -> None:
             check_text(part)
 
 
-def _check_texts(body: dict[str, Any]) -> None:
+def _check_texts(body: dict[str, Any], *, needs_notify_url: bool) -> None:
     description = body.get("description")
     if not isinstance(description, str) or not 0 < len(description) <= 127:
         raise invalid("description", "1 到 127 个字符")
     notify_url = body.get("notify_url")
-    if not isinstance(notify_url, str) or len(notify_url) > 255 or _NOTIFY_URL.fullmatch(notify_url) is None:
+    is_absent = notify_url is None and not needs_notify_url
+    if not is_absent and not _is_notify_url(notify_url):
         raise invalid("notify_url", "完整的 URL，最长 255，不带参数")
     for name, length in _TEXTS.items():
         value = body.get(name, "")
@@ -83,10 +88,12 @@ def _check_texts(body: dict[str, Any]) -> None:
             raise invalid(name, f"最长 {length}")
 
 
+def _is_notify_url(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 255 and _NOTIFY_URL.fullmatch(value) is not None
+
+
 def _total(body: dict[str, Any]) -> int:
-    amount = body.get("amount")
-    if not isinstance(amount, dict):
-        raise invalid("amount", "必填")
+    amount = body.get("amount", {})
     total = amount.get("total")
     if not isinstance(total, int) or isinstance(total, bool) or not 0 < total <= _MAX_TOTAL_FEN:
         raise invalid("amount/total", "正整数，单位分")
@@ -97,22 +104,19 @@ def _total(body: dict[str, Any]) -> int:
 
 def _check_detail(body: dict[str, Any]) -> None:
     detail = body.get("detail", {})
-    goods = detail.get("goods_detail", []) if isinstance(detail, dict) else None
+    goods = detail.get("goods_detail", [])
     if not isinstance(goods, list):
-        raise invalid("detail", "对象")
+        raise invalid("detail/goods_detail", "数组")
     for item in goods:
-        if not isinstance(item, dict) or not item.get("merchant_goods_id"):
+        if not isinstance(item, dict) or not isinstance(item.get("merchant_goods_id"), str):
             raise invalid("detail/goods_detail/merchant_goods_id", "必填")
         for name in ("quantity", "unit_price"):
             if not isinstance(item.get(name), int):
                 raise invalid(f"detail/goods_detail/{name}", "整数")
-        if len(item["merchant_goods_id"]) > 32 or len(item.get("goods_name", "")) > 256:
+        if not 0 < len(item["merchant_goods_id"]) <= 32 or len(str(item.get("goods_name", ""))) > 256:
             raise invalid("detail/goods_detail", "超长")
     scene = body.get("scene_info")
-    if scene is not None and (
-        not isinstance(scene, dict)
-        or (body.get("payer", {}).get("auth_code") is None and not scene.get("payer_client_ip"))
-    ):
+    if scene is not None and not scene.get("payer_client_ip") and "auth_code" not in body.get("payer", {}):
         raise invalid("scene_info/payer_client_ip", "必填")
 
 
@@ -130,4 +134,6 @@ def _expires_ms(body: dict[str, Any], now_ms: int) -> int:
 
 def _fingerprint(body: dict[str, Any]) -> str:
     compared = {name: value for name, value in body.items() if name not in _NOT_COMPARED}
+    if "auth_code" in body.get("payer", {}):
+        compared.pop("payer")
     return hashlib.sha256(msgspec.json.encode(compared, order="sorted")).hexdigest()

@@ -3,7 +3,6 @@
 import base64
 import re
 import secrets
-import string
 from typing import Any
 
 import msgspec
@@ -14,7 +13,6 @@ from opentill.twin.merchants import WechatAccount
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
 _PAIR = re.compile(r'([a-z_]+)="([^"]*)"')
-_LETTERS = string.ascii_letters + string.digits
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -94,7 +92,7 @@ def sealed(api_v3_key: str, plain: bytes, *, associated_data: str, nonce: str) -
 
 
 def new_nonce(length: int = 32) -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(length))
+    return secrets.token_hex(length // 2 + 1)[:length]
 
 
 def new_request_id(number: int) -> str:
