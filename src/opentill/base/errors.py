@@ -103,6 +103,14 @@ _ENTRIES = (
     CatalogueEntry(
         "COMMAND_NOT_ALLOWED", 28, "该接入商没有调用{command}的权限", "The app's owner did not allow this interface.",
     ),
+    CatalogueEntry(
+        "SIGN_REUSED", 29, "该签名已用于{command}接口，不能再用于其他接口，请用新的timestamp重新签名",
+        "A signature belongs to the interface it was first used with.",
+    ),
+    CatalogueEntry(
+        "SOURCE_NOT_ALLOWED", 30, "来源地址{source}不在该接入商的允许列表中，不能退款或撤销",
+        "The app's owner allows refund and reverse from listed addresses only.",
+    ),
     # --- parameters
     CatalogueEntry(
         "LOCAL_ORDER_NO_INVALID", 40, "local_order_no参数必须是1到64个可见字符，首尾不能有空格",
@@ -139,18 +147,6 @@ _ENTRIES = (
         "NOTIFY_HOST_NOT_ALLOWED", 48, "notify_url的域名不在该接入商的允许列表中",
         "The app allows notifications to listed hosts only.",
     ),
-    # --- orders and wallets
-    CatalogueEntry(
-        "DUPLICATE_ORDER", 60, "local_order_no的值{local_order_no}已经使用过，请更换订单号",
-        "The app used this number before. A number is used for ever, whatever became of its order.",
-    ),
-    CatalogueEntry(
-        "ORDER_NOT_FOUND", 64, "订单不存在，请核对order_no或local_order_no",
-        "No order of this app has the number, or it belongs to another merchant.",
-    ),
-    CatalogueEntry(
-        "ORDER_NUMBER_MISSING", 65, "order_no和local_order_no必须填写一个", "One of the two order numbers is required.",
-    ),
     CatalogueEntry(
         "BARCODE_INVALID", 49, "barcode参数不是付款码，应为16到24位数字",
         "`barcode`: the digits of a customer's payment code.",
@@ -175,8 +171,33 @@ _ENTRIES = (
         "`local_refund_no`: 1 to 64 printable characters, no spaces at the ends.",
     ),
     CatalogueEntry(
-        "ORDER_NO_INVALID", 55, "order_no参数必须是网关返回的30位订单号", "`order_no`: the 30 digits the gateway answered.",
+        "ORDER_NO_INVALID", 55, "order_no参数必须是网关返回的30位订单号", "`order_no`: the 30 digits of a reply.",
     ),
+    # --- orders and wallets
+    CatalogueEntry(
+        "DUPLICATE_ORDER", 60, "local_order_no的值{local_order_no}已经使用过，请更换订单号",
+        "The app used this number before. A number is used for ever, whatever became of its order.",
+    ),
+    CatalogueEntry(
+        "CHANNEL_NOT_AVAILABLE", 61, "支付渠道{channel}暂未开通",
+        "The wallet is known but not available: not supported, or the cashier has no account there.",
+    ),
+    CatalogueEntry(
+        "CHANNEL_REFUSED", 62, "{channel}拒绝了该订单：{reason}",
+        "The wallet refused for certain; no money can move. The number stays used.",
+    ),
+    CatalogueEntry(
+        "CHANNEL_TIMEOUT", 63, "{channel}没有给出明确的结果，请用open.pay.query查询，不要更换订单号重复收款",
+        "The wallet's answer is unknown. The order stays open and is settled by asking the wallet: query it.",
+    ),
+    CatalogueEntry(
+        "ORDER_NOT_FOUND", 64, "订单不存在，请核对order_no或local_order_no",
+        "No order of this app has the number, or it belongs to another merchant.",
+    ),
+    CatalogueEntry(
+        "ORDER_NUMBER_MISSING", 65, "order_no和local_order_no必须填写一个", "One of the two order numbers is required.",
+    ),
+    # --- refunds
     CatalogueEntry(
         "ORDER_NOT_PAID", 70, "订单没有收款，不能退款", "Only a paid order can be refunded.",
     ),
@@ -195,6 +216,7 @@ _ENTRIES = (
     CatalogueEntry(
         "REFUND_CEILING", 74, "超过该接入商当日退款上限", "The app's owner set a ceiling per day (Asia/Shanghai).",
     ),
+    # --- reversing
     CatalogueEntry(
         "REVERSE_PAID", 80, "当前订单已经收款成功，无法执行撤销。您可以使用刷新功能同步订单最新状态！",
         "The order is paid (or partly refunded): refund it instead.",
@@ -202,30 +224,10 @@ _ENTRIES = (
     CatalogueEntry(
         "REVERSE_REFUNDED", 81, "当前订单已经全额退款，无法执行撤销！", "The order is fully refunded.",
     ),
-    CatalogueEntry("REVERSE_FAILED", 82, "交易失败的订单无法进行撤销！", "The order failed: there is nothing to reverse."),
+    CatalogueEntry("REVERSE_FAILED", 82, "交易失败的订单无法进行撤销！", "There is nothing to reverse."),
     CatalogueEntry(
         "REVERSE_NOT_PAYMENT", 83, "此订单不支持撤销操作，请查证（只有付款订单才可以撤销）！",
         "The number is a refund's: only payment orders can be reversed.",
-    ),
-    CatalogueEntry(
-        "SIGN_REUSED", 29, "该签名已用于{command}接口，不能再用于其他接口，请用新的timestamp重新签名",
-        "A signature belongs to the interface it was first used with.",
-    ),
-    CatalogueEntry(
-        "SOURCE_NOT_ALLOWED", 30, "来源地址{source}不在该接入商的允许列表中，不能退款或撤销",
-        "The app's owner allows refund and reverse from listed addresses only.",
-    ),
-    CatalogueEntry(
-        "CHANNEL_NOT_AVAILABLE", 61, "支付渠道{channel}暂未开通",
-        "The wallet is known but not available: not supported, or the cashier has no account there.",
-    ),
-    CatalogueEntry(
-        "CHANNEL_REFUSED", 62, "{channel}拒绝了该订单：{reason}",
-        "The wallet refused for certain; no money can move. The number stays used.",
-    ),
-    CatalogueEntry(
-        "CHANNEL_TIMEOUT", 63, "{channel}没有给出明确的结果，请用open.pay.query查询，不要更换订单号重复收款",
-        "The wallet's answer is unknown. The order stays open and is settled by asking the wallet: query it.",
     ),
 )  # fmt: skip
 

@@ -88,7 +88,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     goods: tuple[GoodsLine, ...]
     notify_url: str
-    redirect_url: str
     device_create_ip: str
     created_at_ms: int
     expires_at_ms: int
@@ -96,6 +95,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     trade_no: str = ""
     """The wallet's out_trade_no of this order's (paid) trade; empty until known: an h5 link has several."""
     request_sign: str = ""
+    redirect_url: str = ""
     channel_trade_no: str = ""
     received_fen: int = 0
     discount_fen: int = 0
