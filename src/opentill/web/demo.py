@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import segno
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -83,6 +84,7 @@ class DemoPages:
             "index.html",
             **self._common,
             pages=self._links(request),
+            qr=segno.make(self._deployment.public_base_url, error="m").svg_inline(border=1, omitsize=True),
             curl=self._curl(scan) if scan and self._deployment.is_sandbox else "",
             app=TEST_APP,
             key=TEST_KEY,
