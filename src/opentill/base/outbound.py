@@ -61,7 +61,8 @@ class AddressGuard:
         ip = _unwrapped(address)
         if ip.is_link_local or ip.is_multicast or ip.is_unspecified or any(ip in network for network in _METADATA):
             return False
-        return ip.is_global or any(ip in network for network in self._allow)
+        is_global = ip.is_global and not any(ip in network for network in _NOT_GLOBAL)
+        return is_global or any(ip in network for network in self._allow)
 
 
 class _GuardedResolver(AbstractResolver):
@@ -115,7 +116,7 @@ class Outbound:
         connect_timeout_s: float | None = None,
         max_body_bytes: int = 1_048_576,
     ) -> Response:
-        """One HTTP exchange. Redirects are not followed; `url` is sent as given, already percent-encoded.
+        """One HTTP exchange. Redirects are not followed; `url` is sent as given, but for characters beyond ASCII.
 
         Raises: NotSent (AddressRefused), ReplyLost.
         """
@@ -170,17 +171,22 @@ class Outbound:
         try:
             is_allowed = self._guard.allows(url.host)
         except ValueError:
-            return  # a name: the resolver checks what it leads to
+            # 127.1 and 2130706433 are addresses to the C library, and no names that a resolver would check.
+            is_allowed = not url.host.replace(".", "").isdigit()
+        # A name passes: the resolver checks what it leads to.
         if not is_allowed:
             raise AddressRefused(f"the address {url.host} is not allowed")
 
 
 def _parsed(url: str) -> URL:
+    """Raises NotSent for whatever aiohttp or the resolver would stumble over with an error of their own."""
     try:
-        target = URL(url, encoded=True)
+        target = URL(url, encoded=url.isascii())
+        (target.raw_host or "").encode("idna")
+        is_good = target.scheme in ("http", "https") and bool(target.host) and bool(target.port)
     except ValueError as error:
         raise NotSent(f"not a URL: {error}") from error
-    if target.scheme not in ("http", "https") or not target.host:
+    if not is_good:
         raise NotSent("not an absolute http or https URL")
     return target
 
@@ -199,6 +205,8 @@ def _unwrapped(address: str) -> IPv4Address | IPv6Address:
 
 
 _NAT64 = ip_network("64:ff9b::/96")
+# Not global, though this Python's ipaddress takes them for it: IPv4-compatible, local NAT64, site-local.
+_NOT_GLOBAL = tuple(ip_network(text) for text in ("::/96", "64:ff9b:1::/48", "fec0::/10"))
 
 
 async def _read_at_most(stream: aiohttp.StreamReader, limit: int) -> tuple[bytes, bool]:
