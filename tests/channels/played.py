@@ -355,11 +355,11 @@ def wechat_route(heard: Heard) -> str:
 
 @asynccontextmanager
 async def wechat(
-    script: Mapping[str, Said], *, at: Clock | None = None, **settings: str
+    script: Mapping[str, Said], settings: Mapping[str, str] | None = None, *, at: Clock | None = None
 ) -> AsyncIterator[tuple[Wechat, WechatAccount, list[Heard]]]:
     async with playing(lambda heard: script[wechat_route(heard)]) as (base_url, heard), Outbound() as outbound:
         channel = Wechat(wire(outbound, base_url, at))
-        yield channel, channel.open_account(wechat_settings(**settings)), heard
+        yield channel, channel.open_account(wechat_settings(**(settings or {}))), heard
 
 
 def wechat_trade(state: str, **changes: Any) -> dict[str, Any]:

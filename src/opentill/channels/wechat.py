@@ -33,12 +33,21 @@ from opentill.channels.values import (
     nodes_of,
     number_of,
     plain_text,
-    rfc3339,
-    sendable_goods,
     text_of,
 )
 from opentill.channels.wechat_account import FIELDS, WechatAccount
 from opentill.channels.wechat_account import open_account as _open_account
+from opentill.channels.wechat_order import (
+    base_path,
+    codepay_scene,
+    goods_and_amount,
+    merchant,
+    openid_name,
+    order_of,
+    payee,
+    sub_merchant,
+    trade_path,
+)
 from opentill.channels.wechat_wire import (
     OK,
     USER_PAYING,
@@ -51,11 +60,7 @@ from opentill.channels.wechat_wire import (
 )
 from opentill.domain.parties import WECHAT
 
-_MAX_DESCRIPTION = 127
 _MAX_REASON = 80
-_MAX_DEVICE_ID = 32
-_MAX_STORE_ID = 32
-_MAX_CLIENT_IP = 45
 _REFUNDS = "/v3/refund/domestic/refunds"
 
 _BARCODE = re.compile(r"1[0-5]\d{16}", re.ASCII)  # protocol 4.2: 18 digits
@@ -84,8 +89,8 @@ class Wechat:
         await refresh_certificates(self._wire, account)
 
     async def create_qr(self, account: WechatAccount, trade: Trade) -> Answer:
-        body = {**_payee(account, account.appid, account.sub_appid), **_order(trade)}
-        reply = await call(self._wire, account, "POST", f"{_base(account)}/native", body)
+        body = {**payee(account, account.appid, account.sub_appid), **order_of(trade)}
+        reply = await call(self._wire, account, "POST", f"{base_path(account)}/native", body)
         if reply.word == OK:
             qr_text = text_of(reply.node, "code_url")
             return _answer(reply, Outcome.ACCEPTED, qr_text=qr_text) if qr_text else _unreadable(reply)
@@ -96,11 +101,11 @@ class Wechat:
         appid = payer_app_id or account.appid
         is_sub = account.is_partner and appid != account.appid
         body = {
-            **_payee(account, account.appid if is_sub else appid, appid if is_sub else account.sub_appid),
-            **_order(trade),
-            "payer": {_openid_name(account, is_sub=is_sub): payer},
+            **payee(account, account.appid if is_sub else appid, appid if is_sub else account.sub_appid),
+            **order_of(trade),
+            "payer": {openid_name(account, is_sub=is_sub): payer},
         }
-        reply = await call(self._wire, account, "POST", f"{_base(account)}/jsapi", body)
+        reply = await call(self._wire, account, "POST", f"{base_path(account)}/jsapi", body)
         if reply.word == OK:
             prepay_id = text_of(reply.node, "prepay_id")
             if not prepay_id:
@@ -111,12 +116,12 @@ class Wechat:
 
     async def charge(self, account: WechatAccount, trade: Trade, barcode: str) -> Answer:
         body = {
-            **_payee(account, account.appid, account.sub_appid),
-            **_goods_and_amount(trade),
+            **payee(account, account.appid, account.sub_appid),
+            **goods_and_amount(trade),
             "payer": {"auth_code": barcode},
-            **_codepay_scene(trade),
+            **codepay_scene(trade),
         }
-        reply = await call(self._wire, account, "POST", f"{_base(account)}/codepay", body)
+        reply = await call(self._wire, account, "POST", f"{base_path(account)}/codepay", body)
         if reply.word == OK:
             found = _trade_answer(account, reply, trade.trade_no)
             # This one call took the money, or it did not; a closed trade is no answer to it.
@@ -129,14 +134,14 @@ class Wechat:
         return _answer(reply, codes.charge_outcome(reply.word))
 
     async def query(self, account: WechatAccount, trade_no: str, *, timeout_s: float | None = None) -> Answer:
-        path = f"{_trade_path(account, trade_no)}?{urlencode(_merchant(account))}"
+        path = f"{trade_path(account, trade_no)}?{urlencode(merchant(account))}"
         reply = await call(self._wire, account, "GET", path, timeout_s=timeout_s)
         if reply.word == OK:
             return _trade_answer(account, reply, trade_no)
         return _answer(reply, codes.query_outcome(reply.word))
 
     async def close(self, account: WechatAccount, trade_no: str) -> Answer:
-        reply = await call(self._wire, account, "POST", f"{_trade_path(account, trade_no)}/close", _merchant(account))
+        reply = await call(self._wire, account, "POST", f"{trade_path(account, trade_no)}/close", merchant(account))
         if reply.word == OK:
             return _answer(reply, Outcome.CLOSED)
         if reply.word in codes.ASK_INSTEAD_OF_CLOSE:
@@ -145,8 +150,8 @@ class Wechat:
         return _answer(reply, codes.close_outcome(reply.word))
 
     async def reverse(self, account: WechatAccount, trade_no: str) -> Answer:
-        body = _payee(account, account.appid, account.sub_appid)
-        reply = await call(self._wire, account, "POST", f"{_trade_path(account, trade_no)}/reverse", body)
+        body = payee(account, account.appid, account.sub_appid)
+        reply = await call(self._wire, account, "POST", f"{trade_path(account, trade_no)}/reverse", body)
         if reply.word != OK and reply.word not in codes.ASK_INSTEAD_OF_CLOSE:
             return _answer(reply, codes.reverse_outcome(reply.word))
         # The answer does not say whether money had come in; the trade does.
@@ -159,7 +164,7 @@ class Wechat:
 
     async def refund(self, account: WechatAccount, request: RefundRequest) -> RefundAnswer:
         body: dict[str, Any] = {
-            **_sub_merchant(account),
+            **sub_merchant(account),
             "out_trade_no": request.trade_no,
             "out_refund_no": request.refund_no,
             "amount": {"refund": request.refund_fen, "total": request.amount_fen, "currency": "CNY"},
@@ -181,7 +186,7 @@ class Wechat:
     async def query_refund(
         self, account: WechatAccount, request: RefundRequest, *, timeout_s: float | None = None
     ) -> RefundAnswer:
-        query = urlencode(_sub_merchant(account))
+        query = urlencode(sub_merchant(account))
         path = f"{_REFUNDS}/{quote(request.refund_no, safe='')}" + (f"?{query}" if query else "")
         reply = await call(self._wire, account, "GET", path, timeout_s=timeout_s)
         if reply.word == OK:
@@ -228,93 +233,6 @@ class Wechat:
         }
 
 
-def _base(account: WechatAccount) -> str:
-    return "/v3/pay/partner/transactions" if account.is_partner else "/v3/pay/transactions"
-
-
-def _trade_path(account: WechatAccount, trade_no: str) -> str:
-    return f"{_base(account)}/out-trade-no/{quote(trade_no, safe='')}"
-
-
-def _payee(account: WechatAccount, appid: str, sub_appid: str) -> dict[str, str]:
-    """Who asks and who receives (channels B.4)."""
-    if not account.is_partner:
-        return {"appid": appid, "mchid": account.mchid}
-    payee = {"sp_appid": appid, **_merchant(account)}
-    return {**payee, "sub_appid": sub_appid} if sub_appid else payee
-
-
-def _merchant(account: WechatAccount) -> dict[str, str]:
-    if not account.is_partner:
-        return {"mchid": account.mchid}
-    return {"sp_mchid": account.mchid, **_sub_merchant(account)}
-
-
-def _sub_merchant(account: WechatAccount) -> dict[str, str]:
-    return {"sub_mchid": account.sub_mchid} if account.is_partner else {}
-
-
-def _openid_name(account: WechatAccount, *, is_sub: bool) -> str:
-    if not account.is_partner:
-        return "openid"
-    return "sub_openid" if is_sub else "sp_openid"
-
-
-def _order(trade: Trade) -> dict[str, Any]:
-    """What native and jsapi have in common (channels B.4). The same trade always gives the same fields."""
-    return {
-        **_goods_and_amount(trade),
-        "time_expire": rfc3339(trade.expires_at_ms),
-        "notify_url": trade.callback_url,
-        **_scene(trade),
-    }
-
-
-def _goods_and_amount(trade: Trade) -> dict[str, Any]:
-    # protocol 4.1: un_discount_amount has no field here
-    order: dict[str, Any] = {
-        "description": plain_text(trade.subject, _MAX_DESCRIPTION) or trade.trade_no,
-        "out_trade_no": trade.trade_no,
-        "amount": {"total": trade.amount_fen, "currency": "CNY"},
-    }
-    goods = [
-        {"merchant_goods_id": number, "goods_name": name, "quantity": quantity, "unit_price": price_fen}
-        for number, name, quantity, price_fen in sendable_goods(trade.goods)
-    ]
-    if goods:
-        order["detail"] = {"goods_detail": goods}
-    return order
-
-
-def _scene(trade: Trade) -> dict[str, Any]:
-    """channels B.4: payer_client_ip is required inside, so without it there is no scene at all."""
-    if not trade.terminal_ip or len(trade.terminal_ip) > _MAX_CLIENT_IP:
-        return {}
-    scene: dict[str, Any] = {"payer_client_ip": trade.terminal_ip, **_device(trade)}
-    if store_id := _store_id(trade):
-        scene["store_info"] = {"id": store_id}
-    return {"scene_info": scene}
-
-
-def _codepay_scene(trade: Trade) -> dict[str, Any]:
-    """channels B.10: other names; `id` there is a number that WeChat gave, `out_id` the merchant's own."""
-    scene: dict[str, Any] = _device(trade)
-    if trade.terminal_ip and len(trade.terminal_ip) <= _MAX_CLIENT_IP:
-        scene["device_ip"] = trade.terminal_ip
-    if store_id := _store_id(trade):
-        scene["store_info"] = {"out_id": store_id}
-    return {"scene_info": scene} if scene else {}
-
-
-def _device(trade: Trade) -> dict[str, str]:
-    is_usable = 0 < len(trade.operator_id) <= _MAX_DEVICE_ID
-    return {"device_id": trade.operator_id} if is_usable else {}
-
-
-def _store_id(trade: Trade) -> str:
-    return trade.store_id if len(trade.store_id) <= _MAX_STORE_ID else ""
-
-
 def _answer(reply: Reply, outcome: Outcome, **more: Any) -> Answer:
     return Answer(outcome=outcome, code=reply.code, message=reply.message, **more)
 
@@ -332,7 +250,7 @@ def _if_certain(found: Answer, meanings: Mapping[Outcome, Outcome], reply: Reply
 
 def _is_for(account: WechatAccount, node: Json) -> bool:
     """Whether a trade or refund belongs to this account (channels B.8)."""
-    return all(text_of(node, name) == value for name, value in _merchant(account).items())
+    return all(text_of(node, name) == value for name, value in merchant(account).items())
 
 
 def _trade_answer(account: WechatAccount, reply: Reply, trade_no: str) -> Answer:
