@@ -76,6 +76,7 @@ class _SqliteFiles:
     async def database(self, *, is_migrated: bool) -> AsyncIterator[str]:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="opentill-sqlite-"))
+        if is_migrated and not (self._folder / TEMPLATE).exists():
             await ensure_schema(f"sqlite:///{self._folder / TEMPLATE}")
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "opentill.sqlite3"

@@ -6,6 +6,7 @@ A process of its own, because Alembic brings SQLAlchemy along, which serving doe
 import sys
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
     url = sys.stdin.read().strip() if arguments[0] == "-" else arguments[0]
     try:
         upgrade(url)
-    except (CommandError, SQLAlchemyError, OSError, ValueError) as error:
+    except (CommandError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         print(f"cannot migrate: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0

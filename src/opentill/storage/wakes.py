@@ -95,16 +95,16 @@ class SharedWakes:
             await connection.add_listener(CHANNEL, self._hear)
             self._listening.set()
             self._events.wake_all()  # nobody listened until now
-            await self._say(session)
             while not self._closing.is_set():
-                await self._wait()
                 await self._say(session)
+                await self._wait()
+            await self._say(session)
             await close_quietly(connection)
         finally:
             connection.terminate()
 
     async def _wait(self) -> None:
-        """Until something is to be said, the connection is lost, or it is time to ask whether it lives."""
+        """Until something is to be said, the connection is lost, we are closing, or it is time to ask if it lives."""
         if not self._closing.is_set():
             await asyncio.sleep(PACE_S)
         with contextlib.suppress(TimeoutError):
