@@ -12,11 +12,11 @@ from tests.channels.played import (
     REFUND_NO,
     SELLER_ID,
     TRADE_NO,
+    alipay_account,
     alipay_certificate_settings,
     alipay_fields,
     alipay_form,
     alipay_notice,
-    alipay_settings,
     signature,
     wire,
 )
@@ -26,7 +26,7 @@ HEADERS = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
 
 
 def read(body: bytes, **settings: str) -> Callback:
-    return CHANNEL.read_callback(CHANNEL.open_account(alipay_settings(**settings)), HEADERS, body)
+    return CHANNEL.read_callback(alipay_account(**settings), HEADERS, body)
 
 
 def test_a_payment_is_told_with_its_amounts() -> None:

@@ -17,10 +17,10 @@ from tests.channels.played import (
     certificate_pem,
     clock,
     lowered,
+    wechat_account,
     wechat_headers,
     wechat_notice,
     wechat_sealed,
-    wechat_settings,
     wechat_trade,
     wire,
 )
@@ -49,8 +49,7 @@ def read(
     at: Clock | None = None,
 ) -> Callback:
     channel = Wechat(wire(Outbound(), "http://127.0.0.1:1", at or clock()))
-    account = channel.open_account(wechat_settings(**(settings or {})))
-    return channel.read_callback(account, lowered(headers or wechat_headers(body)), body)
+    return channel.read_callback(wechat_account(**(settings or {})), lowered(headers or wechat_headers(body)), body)
 
 
 def test_a_payment_is_told_with_its_amounts() -> None:

@@ -88,6 +88,8 @@ UNREADABLE = "UNREADABLE"
 """A reply that is cut, not in the wallet's format, or about another trade."""
 BAD_SIGNATURE = "BAD_SIGNATURE"
 """A reply whose signature is wrong, or missing where it matters: alarm."""
+PROBE = "PROBE"
+"""The wallet tested whether a bad signature is noticed (channels B.3): no alarm."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

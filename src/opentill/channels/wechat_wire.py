@@ -15,6 +15,7 @@ from opentill.base.outbound import NotSent, ReplyLost, Response
 from opentill.channels.base import (
     BAD_SIGNATURE,
     NOT_SENT,
+    PROBE,
     REPLY_LOST,
     UNREADABLE,
     AccountProblem,
@@ -105,8 +106,9 @@ def read_response(wire: Wire, account: WechatAccount, response: Response) -> Rep
         try:
             verify(wire, account, response.headers, response.body)
         except NotVerified as problem:
-            if not problem.is_probe:
-                _log.error("the answer's signature is wrong", reason=str(problem), mchid=account.mchid)
+            if problem.is_probe:
+                return Reply(PROBE, PROBE)
+            _log.error("the answer's signature is wrong", reason=str(problem), mchid=account.mchid)
             return Reply(BAD_SIGNATURE, BAD_SIGNATURE, str(problem))
     node = read_object(response.body) if response.body else {}
     if node is None:
