@@ -17,6 +17,7 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         default="sqlite:///opentill.sqlite3",
+        pattern="^(sqlite:///.|postgresql://)",
         description="Where the data is: `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`.",
     )
     database_connections: int = Field(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -11,16 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from opentill.base.clock import MovableClock
-from opentill.base.config import Settings
-from opentill.base.sealing import SealingError, new_master_key
-from opentill.channels.base import AccountProblem
+from opentill.base.sealing import new_master_key
 from opentill.channels.registry import channel_classes
+from opentill.cli.problems import read_settings, told
 from opentill.cli.wiring import open_administration
 from opentill.domain.parties import AppRules
-from opentill.services.administration import Administration, NotPossible
-from opentill.storage.database import DatabaseUnavailable, SchemaTooNew, SchemaTooOld
+from opentill.services.administration import Administration
 
 HOUR_MS = 3_600_000
+FILE_WIDTH = 1_000
+"""Columns of a table that goes to a file or another program."""
 
 app = typer.Typer(no_args_is_help=True, help="Merchants, apps, cashiers and wallet accounts.")
 merchant = typer.Typer(no_args_is_help=True, help="Merchants and their stores.")
@@ -117,7 +118,9 @@ def app_set(
     """Change rules of an integrator, e.g. `tolerance_ms=0 idempotent_replay=true`."""
     changes: dict[str, object] = {}
     for rule in rules:
-        name, _, text = rule.partition("=")
+        name, has_value, text = rule.partition("=")
+        if not has_value:
+            raise typer.BadParameter(f"{name}: give it as {name}=VALUE")
         try:
             changes[name] = json.loads(text)
         except ValueError:
@@ -265,7 +268,9 @@ def _channel_number(name: str) -> int:
 def _settings(texts: list[str]) -> dict[str, str]:
     values = {}
     for text in texts:
-        name, _, value = text.partition("=")
+        name, has_value, value = text.partition("=")
+        if not has_value:
+            raise typer.BadParameter(f"{name}: give it as {name}=VALUE or {name}=@FILE")
         if value.startswith("@"):
             try:
                 value = Path(value[1:]).read_text("utf-8")
@@ -277,19 +282,18 @@ def _settings(texts: list[str]) -> dict[str, str]:
 
 def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(*heads, box=None, pad_edge=False)
+    # Ids are for copying: the first column is never cut, and nothing is where no person reads.
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, soft_wrap=True).print(table)
+    is_read_by_person = sys.stdout.isatty()
+    Console(highlight=False, width=None if is_read_by_person else FILE_WIDTH).print(table)
 
 
 def _run(work: Callable[[Administration], Awaitable[T]]) -> T:
     async def inside() -> T:
-        async with open_administration(Settings(), clock=MovableClock(), actor="shell") as administration:
+        async with open_administration(read_settings(), clock=MovableClock(), actor="shell") as administration:
             return await work(administration)
 
-    try:
+    with told("Not done"):
         return asyncio.run(inside())
-    except (NotPossible, AccountProblem, SealingError, SchemaTooOld, SchemaTooNew, DatabaseUnavailable) as error:
-        hint = "; run `opentill data migrate`" if isinstance(error, SchemaTooOld) else ""
-        typer.echo(f"Not done: {error}{hint}", err=True)
-        raise typer.Exit(1) from error
