@@ -223,6 +223,33 @@ asyncio.run(main())
     assert {-number for number in numbers} == numbers
 
 
+def test_when_the_disk_fails_in_the_commit_the_outcome_is_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "lamps"
+    # The limit lets writing fail where the commit is written, and with another error than a full disk.
+    program = f"""
+import os, resource
+from pathlib import Path
+from opentill.storage.sqlite import Writer
+from tests.storage.tables import CREATE, insert
+
+writer = Writer(Path("{path}"))
+writer.commit([[CREATE]])
+size = os.path.getsize("{path}-wal")
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5000, resource.RLIM_INFINITY))
+(answer,) = writer.commit([[insert(1, picture=b"1" * 50_000)]])
+print(type(answer).__name__)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+(answer,) = writer.commit([[insert(2)]])
+print(type(answer).__name__)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
+
+    assert done.stdout.split() == ["OutcomeUnknown", "list"]
+    assert found(path) == {2: "OFF"}
+
+
 async def test_the_files_are_nobody_elses_business() -> None:
     async with lamps("sqlite") as (url, database):
         await database.write([insert(1)])
