@@ -25,11 +25,11 @@ import json
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -41,6 +41,7 @@ from opentill.base.config import Settings
 from opentill.cli.sandbox import LOOPBACK_NETWORKS, PRIVATE_NETWORKS, sandbox_app
 from opentill.cli.seed import ensure_test_parties
 from opentill.cli.wiring import open_administration, open_deployment, worker_of
+from opentill.commands.registry import load_commands
 from opentill.domain.order import Order
 from opentill.domain.parties import AppRules
 from opentill.services import orders
@@ -50,6 +51,7 @@ from opentill.services.notifications import Told, of_order
 from opentill.storage.database import Database, Row, Step, Value, open_database
 from opentill.storage.history import Event
 from opentill.twin.app import Twin
+from opentill.web.app import build_app
 from opentill.worker.loop import Worker
 from tests.clients import TEST_OPERATOR, Reply, Till
 from tests.databases import fresh_url
@@ -63,6 +65,8 @@ MERCHANT_ID = 1
 STORE_ID = 1
 LONGEST_SETTLING_S = 20.0
 """Real seconds after which a world that does not come to rest fails the test."""
+
+T = TypeVar("T")
 
 # In the order in which rows can be inserted.
 _PARTY_TABLES = (
@@ -153,6 +157,16 @@ class World:
     async def advance_to(self, at_ms: int) -> None:
         """Let time pass until `at_ms`."""
         await self.advance((at_ms - self.clock.now_ms()) / 1000)
+
+    async def meanwhile(self, call: Coroutine[Any, Any, T]) -> T:
+        """What `call` returns, while time passes: half a second whenever everything else has come to rest."""
+        task = asyncio.create_task(call)
+        while not task.done():
+            await self.settle()
+            # A call that waits for time only is still there after a moment.
+            if not (await asyncio.wait([task], timeout=0.05))[0]:
+                await self.advance(0.5)
+        return await task
 
     async def settle(self) -> None:
         """Return when no callback, notification, question or other job is due now or under way."""
@@ -250,6 +264,23 @@ class World:
             finally:
                 self.workers.remove(worker)
                 await worker.stop()
+
+    @asynccontextmanager
+    async def another_gateway(self) -> AsyncIterator[Till]:
+        """A second gateway on the same database, another process as far as it can tell: the test integrator's till."""
+        async with AsyncExitStack() as stack:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            deployment = await stack.enter_async_context(
+                open_deployment(
+                    self.deployment.settings,
+                    clock=self.clock,
+                    public_base_url=self.base_url,
+                    is_sandbox=self.deployment.is_sandbox,
+                )
+            )
+            await stack.enter_async_context(serving(build_app(deployment, load_commands()), listener))
+            http = await stack.enter_async_context(_client())
+            yield Till(http, f"http://127.0.0.1:{listener.getsockname()[1]}", self.clock.now_ms)
 
 
 @asynccontextmanager
