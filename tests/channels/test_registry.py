@@ -31,7 +31,7 @@ def test_every_account_field_is_named_once_and_explained_in_both_languages() -> 
 def test_keys_and_tokens_are_marked_secret_and_public_ones_are_not() -> None:
     secret = {field.name for each in channel_classes() for field in each.account_fields if field.is_secret}
 
-    assert secret == {"app_private_key", "app_auth_token", "merchant_private_key", "api_v3_key"}
+    assert secret == {"app_private_key", "app_auth_token", "merchant_private_key", "api_v3_key", "app_secret"}
 
 
 async def test_loading_gives_every_wallet_by_its_number() -> None:

@@ -213,3 +213,19 @@ async def test_pasted_certificates_need_no_fetching() -> None:
 
     assert answer.outcome is Outcome.PAID
     assert routes(heard) == ["query"]
+
+
+async def test_with_no_key_at_all_fetching_is_tried_every_five_seconds_at_most() -> None:
+    now = clock()
+
+    async with wechat({"certificates": wechat_error(500, "SYSTEM_ERROR")}, NO_KEYS, at=now) as (
+        channel,
+        account,
+        heard,
+    ):
+        for pause_ms in (0, 0, 4_999, 1):
+            now.advance(pause_ms)
+            await channel.prepare(account)
+            await channel.query(account, TRADE_NO)
+
+    assert routes(heard) == ["certificates", "certificates"]

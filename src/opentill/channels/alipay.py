@@ -8,6 +8,7 @@ import msgspec
 
 from opentill.base.money import yuan_text
 from opentill.channels import alipay_codes as codes
+from opentill.channels import alipay_oauth
 from opentill.channels.alipay_account import FIELDS, AlipayAccount
 from opentill.channels.alipay_account import open_account as _open_account
 from opentill.channels.alipay_wire import BUYER_PAYING, OK, Reply, call, read_notice
@@ -18,6 +19,7 @@ from opentill.channels.base import (
     Callback,
     CallbackRefused,
     CallbackReply,
+    Identity,
     LineDiscount,
     Outcome,
     Payment,
@@ -60,6 +62,8 @@ class Alipay:
     number = ALIPAY
     name = "alipay"
     refund_gap_ms = 0
+    browser_mark = "AlipayClient"
+    grant_parameter = "auth_code"
     account_fields: tuple[AccountField, ...] = FIELDS
 
     def __init__(self, wire: Wire) -> None:
@@ -97,6 +101,12 @@ class Alipay:
                 else _unreadable(reply)
             )
         return await self._not_created(account, trade, reply)
+
+    def authorize_url(self, account: AlipayAccount, redirect_uri: str, state: str) -> str | None:
+        return alipay_oauth.authorize_url(self._wire, account, redirect_uri, state)
+
+    async def payer_of(self, account: AlipayAccount, code: str) -> Identity:
+        return await alipay_oauth.payer_of(self._wire, account, code)
 
     async def charge(self, account: AlipayAccount, trade: Trade, barcode: str) -> Answer:
         biz = {**_order(account, trade), "scene": "bar_code", "auth_code": barcode}

@@ -46,10 +46,16 @@ async def call(
     biz_content: Mapping[str, Any],
     *,
     notify_url: str = "",
+    more: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> Reply:
-    """One call of `method`. Whatever goes wrong is a Reply, never an exception."""
-    parameters = _signed(account, method, biz_content, notify_url=notify_url, now_ms=wire.clock.now_ms())
+    """One call of `method`, with `more` parameters beside `biz_content`.
+
+    Whatever goes wrong is a Reply, never an exception.
+    """
+    parameters = _signed(
+        account, method, biz_content, more={"notify_url": notify_url, **(more or {})}, now_ms=wire.clock.now_ms()
+    )
     try:
         response = await wire.outbound.send(
             "POST",
@@ -118,7 +124,7 @@ def read_notice(account: AlipayAccount, body: bytes) -> dict[str, str]:
 
 
 def _signed(
-    account: AlipayAccount, method: str, biz_content: Mapping[str, Any], *, notify_url: str, now_ms: int
+    account: AlipayAccount, method: str, biz_content: Mapping[str, Any], *, more: Mapping[str, str], now_ms: int
 ) -> dict[str, str]:
     """The parameters of the body, `sign` among them; empty ones are not sent (channels A.2, A.3)."""
     parameters = {
@@ -128,11 +134,11 @@ def _signed(
         "sign_type": "RSA2",
         "timestamp": china_time(now_ms),
         "version": "1.0",
-        "notify_url": notify_url,
+        **more,
         "app_auth_token": account.app_auth_token,
         "app_cert_sn": account.app_cert_sn,
         "alipay_root_cert_sn": account.root_cert_sn,
-        "biz_content": msgspec.json.encode(biz_content).decode(),
+        "biz_content": msgspec.json.encode(biz_content).decode() if biz_content else "",
     }
     parameters = {name: value for name, value in parameters.items() if value}
     message = _signed_text({**parameters, "charset": "utf-8"})
@@ -173,11 +179,13 @@ def _candidates(account: AlipayAccount, cert_sn: str) -> list[Any]:
 
 
 def _failure_only(node: Json | None) -> Reply:
-    """channels A.4: an answer without a signature may refuse, it can't say success."""
+    """channels A.4: an answer without a signature may refuse, it can't say success, and nothing else in it counts."""
     if node is None:
         return Reply(UNREADABLE, UNREADABLE)
     reply = _read_node(node)
-    return Reply(BAD_SIGNATURE, BAD_SIGNATURE) if reply.word in (OK, BUYER_PAYING) else reply
+    if reply.word in (OK, BUYER_PAYING):
+        return Reply(BAD_SIGNATURE, BAD_SIGNATURE)
+    return msgspec.structs.replace(reply, node={})
 
 
 def _read_node(node: Json) -> Reply:

@@ -165,6 +165,16 @@ class CallbackRefused(Exception):
         self.is_probe = is_probe
 
 
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who opened a page inside the wallet's browser: `payer` as `create_page` takes it, empty when the wallet did not
+    say. `code` and `message` are the wallet's own words, for the log.
+    """
+
+    payer: str = ""
+    code: str
+    message: str = ""
+
+
 class AccountField(msgspec.Struct, frozen=True):
     """One setting of an account at this wallet: forms, commands and documents are drawn from these."""
 
@@ -191,13 +201,16 @@ class AccountProblem(Exception):
 class Wire(msgspec.Struct, frozen=True):
     """How a channel reaches its wallet. `base_url` has no trailing slash; signatures cover the path after it.
 
-    `timeout_s` is the longest wait for one answer unless a call says otherwise.
+    `timeout_s` is the longest wait for one answer unless a call says otherwise. `oauth_base_url` is where a payer's
+    browser is sent to be recognised, `api_base_url` the host that then says who it was, where that is another one.
     """
 
     outbound: Outbound
     base_url: str
     clock: Clock
     timeout_s: float
+    oauth_base_url: str = ""
+    api_base_url: str = ""
 
 
 A = TypeVar("A")
@@ -215,6 +228,10 @@ class Channel(Protocol[A]):
     account_fields: tuple[AccountField, ...]
     refund_gap_ms: int
     """Least time between two refunds of one trade; 0: none."""
+    browser_mark: str
+    """What the wallet's own browser says of itself in User-Agent (channels B.13)."""
+    grant_parameter: str
+    """The query parameter with which silent authorisation comes back."""
 
     def open_account(self, settings: Mapping[str, str]) -> A:
         """Parse and check an account's settings. Raises AccountProblem."""
@@ -242,6 +259,18 @@ class Channel(Protocol[A]):
 
     async def create_page(self, account: A, trade: Trade, payer: str, payer_app_id: str) -> Answer:
         """Open a trade for one payer inside the wallet's own browser; ACCEPTED carries `page_values`."""
+        ...
+
+    def authorize_url(self, account: A, redirect_uri: str, state: str) -> str | None:
+        """Where a page in the wallet's browser sends the payer to be recognised, without a question to the payer.
+
+        Back at `redirect_uri` the query has `grant_parameter` and `state` (letters and digits, at most 100). None: the
+        account lacks what this takes.
+        """
+        ...
+
+    async def payer_of(self, account: A, code: str) -> Identity:
+        """Who came back with this `code`; it works once and soon expires."""
         ...
 
     async def query(self, account: A, trade_no: str, *, timeout_s: float | None = None) -> Answer:

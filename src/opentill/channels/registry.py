@@ -29,6 +29,8 @@ def load_channels(settings: Settings, outbound: Outbound, clock: Clock) -> dict[
                 base_url=getattr(settings, f"{channel.name}_base_url"),
                 clock=clock,
                 timeout_s=settings.wallet_timeout_s,
+                oauth_base_url=getattr(settings, f"{channel.name}_oauth_base_url"),
+                api_base_url=getattr(settings, f"{channel.name}_api_base_url", ""),
             )
         )
         for channel in channel_classes()

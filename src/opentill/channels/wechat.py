@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from opentill.channels import wechat_codes as codes
+from opentill.channels import wechat_oauth
 from opentill.channels.base import (
     UNREADABLE,
     AccountField,
@@ -15,6 +16,7 @@ from opentill.channels.base import (
     Callback,
     CallbackRefused,
     CallbackReply,
+    Identity,
     LineDiscount,
     Outcome,
     Payment,
@@ -74,6 +76,8 @@ class Wechat:
     number = WECHAT
     name = "wechat"
     refund_gap_ms = 60_000  # channels B.7
+    browser_mark = "MicroMessenger"
+    grant_parameter = "code"
     account_fields: tuple[AccountField, ...] = FIELDS
 
     def __init__(self, wire: Wire) -> None:
@@ -113,6 +117,12 @@ class Wechat:
             values = self._page_values(account, appid, prepay_id)
             return _answer(reply, Outcome.ACCEPTED, page_values=values)
         return await self._not_created(account, trade, reply)
+
+    def authorize_url(self, account: WechatAccount, redirect_uri: str, state: str) -> str | None:
+        return wechat_oauth.authorize_url(self._wire, account, redirect_uri, state)
+
+    async def payer_of(self, account: WechatAccount, code: str) -> Identity:
+        return await wechat_oauth.payer_of(self._wire, account, code)
 
     async def charge(self, account: WechatAccount, trade: Trade, barcode: str) -> Answer:
         body = {

@@ -56,6 +56,16 @@ API_V3_KEY = AccountField(
     help_en="The 32 characters set on the merchant platform; decrypts callbacks",
     is_secret=True,
 )
+APP_SECRET = AccountField(
+    name="app_secret",
+    label_zh="AppSecret",
+    label_en="App secret",
+    help_zh="选填。上面 AppID 所属公众号的 AppSecret；H5 链接（open.pay.h5）用它识别付款人，不填则链接不支持微信",
+    help_en="Optional. AppSecret of the official account with the AppID above; links of open.pay.h5 recognise "
+    "the payer by it, and do not offer WeChat without",
+    is_required=False,
+    is_secret=True,
+)
 PUBLIC_KEY_ID = AccountField(
     name="public_key_id",
     label_zh="微信支付公钥 ID",
@@ -105,6 +115,7 @@ FIELDS = (
     MERCHANT_SERIAL,
     MERCHANT_PRIVATE_KEY,
     API_V3_KEY,
+    APP_SECRET,
     PUBLIC_KEY_ID,
     PUBLIC_KEY,
     PLATFORM_CERTIFICATES,
@@ -118,6 +129,7 @@ _APPID = re.compile(r"[A-Za-z0-9_\-]{1,32}", re.ASCII)
 _MCHID = re.compile(r"\d{1,32}", re.ASCII)
 _SERIAL = re.compile(r"[0-9A-Fa-f]{40}", re.ASCII)
 _PUBLIC_KEY_ID = re.compile(PUBLIC_KEY_PREFIX + r"[0-9A-Za-z]{1,64}", re.ASCII)
+_APP_SECRET = re.compile(r"[0-9A-Za-z]{16,64}", re.ASCII)
 _API_V3_KEY_BYTES = 32
 
 
@@ -133,6 +145,7 @@ class WechatAccount:
     merchant_serial: str
     private_key: RSAPrivateKey
     aead: AESGCM
+    app_secret: str
     public_key_id: str
     sub_mchid: str
     sub_appid: str
@@ -156,6 +169,7 @@ def open_account(settings: Mapping[str, str]) -> WechatAccount:
     _check(MERCHANT_SERIAL, values, _SERIAL, "40 位十六进制字符", "40 hex digits")
     _check(SUB_MCHID, values, _MCHID, "不超过 32 位的数字", "digits, at most 32")
     _check(SUB_APPID, values, _APPID, "字母、数字、下划线或连字符，不超过 32 位", "1 to 32 letters, digits, _ or -")
+    _check(APP_SECRET, values, _APP_SECRET, "16 到 64 位字母和数字", "16 to 64 letters and digits")
     private_key = read_private_key(MERCHANT_PRIVATE_KEY.name, values[MERCHANT_PRIVATE_KEY.name])
     api_v3_key = values[API_V3_KEY.name].encode()
     if len(api_v3_key) != _API_V3_KEY_BYTES:
@@ -170,6 +184,7 @@ def open_account(settings: Mapping[str, str]) -> WechatAccount:
         merchant_serial=values[MERCHANT_SERIAL.name].upper(),
         private_key=private_key,
         aead=AESGCM(api_v3_key),
+        app_secret=values[APP_SECRET.name],
         public_key_id=values[PUBLIC_KEY_ID.name],
         sub_mchid=values[SUB_MCHID.name],
         sub_appid=values[SUB_APPID.name],

@@ -42,6 +42,8 @@ USER_PAYING = "USERPAYING"
 TOLERANCE_MS = 5 * 60_000  # channels B.3
 _REFRESH_MS = 12 * 3_600_000
 _RETRY_MS = 10 * 60_000
+_FIRST_RETRY_MS = 5_000
+"""With no key at all nothing works, so it is tried again soon; still, strangers must not make us call for each try."""
 _PROBE = "WECHATPAY/SIGNTEST/"
 _NONCE_BYTES = 12
 _MAX_SIGNATURE_HEADER = 2048
@@ -213,9 +215,9 @@ def new_nonce() -> str:
 
 
 def _is_due(wire: Wire, account: WechatAccount) -> bool:
-    if not account.wallet_keys:
-        return True
     now_ms = wire.clock.now_ms()
+    if not account.wallet_keys:
+        return now_ms - account.tried_at_ms >= _FIRST_RETRY_MS
     is_old = account.fetched_at_ms > 0 and now_ms - account.fetched_at_ms >= _REFRESH_MS
     is_wanted = is_old or account.is_certificate_missing
     return is_wanted and now_ms - account.tried_at_ms >= _RETRY_MS
