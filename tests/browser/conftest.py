@@ -14,7 +14,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield started
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it runs, no other test of this process could start an event loop.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started

@@ -40,8 +40,8 @@ def test_an_order_goes_from_the_form_to_paid_and_notified(
 
         sandbox.pay(qr_code)
 
-        expect(visit.page.locator(".paid-sign strong")).to_have_text(t["paid"], timeout=PATIENCE_MS)
-        expect(visit.page.locator(".paid-sign")).to_contain_text(t[f"wallet_{channel}"])
+        expect(visit.page.locator(".money-sign.paid strong")).to_have_text(t["paid"], timeout=PATIENCE_MS)
+        expect(visit.page.locator(".money-sign.paid")).to_contain_text(t[f"wallet_{channel}"])
         notified = visit.page.locator("#reply-column .card", has_text=t["notification_title"])
         expect(notified).to_contain_text("PAY_SUC", timeout=PATIENCE_MS)
         expect(notified).to_contain_text(t["verify_valid"])
@@ -60,7 +60,7 @@ def test_the_page_turns_to_paid_by_asking_where_pushing_does_not_work(browser: B
 
         sandbox.pay(qr_code)
 
-        expect(visit.page.locator(".paid-sign")).to_be_visible(timeout=PATIENCE_MS)
+        expect(visit.page.locator(".money-sign.paid")).to_be_visible(timeout=PATIENCE_MS)
         expect(visit.page.locator(".badge.live")).to_have_text(read_texts("zh")["demo"]["polling"])
         visit.problems = [problem for problem in visit.problems if "503" not in problem]
 
@@ -175,3 +175,47 @@ def test_an_open_page_does_not_keep_the_sandbox_from_stopping(browser: Browser, 
 
         assert code == 0
         visit.problems = []  # the page may complain: its gateway is gone
+
+
+def test_an_order_is_queried_refunded_and_then_too_late_to_reverse(browser: Browser, sandbox: Sandbox) -> None:
+    """The other interfaces' pages find the order of this tab by themselves."""
+    t = read_texts("zh")
+    with visiting(browser, sandbox) as visit:
+        visit.open(DEMO)
+        visit.page.locator("#field-amount").fill("500")
+        sandbox.pay(send(visit))
+        expect(visit.page.locator(".money-sign.paid")).to_contain_text("¥5.00", timeout=PATIENCE_MS)
+
+        visit.open("/test/api/query.htm")
+        visit.page.locator("#send").click()
+        expect(visit.page.locator(".money-sign.paid")).to_contain_text("¥5.00", timeout=PATIENCE_MS)
+
+        visit.open("/test/api/refund.htm")
+        visit.page.locator("#field-refund_amount").fill("200")
+        visit.page.locator("#send").click()
+        expect(visit.page.locator(".money-sign.refunded")).to_contain_text("¥2.00", timeout=PATIENCE_MS)
+
+        visit.open("/test/api/reverse.htm")
+        visit.page.locator("#send").click()
+        expect(visit.page.get_by_role("alert")).to_contain_text(t["advice"]["REVERSE_PAID"])
+
+
+def test_an_unpaid_order_is_reversed(browser: Browser, sandbox: Sandbox) -> None:
+    with visiting(browser, sandbox) as visit:
+        visit.open(DEMO)
+        send(visit)
+
+        visit.open("/test/api/reverse.htm")
+        visit.page.locator("#send").click()
+
+        badge = visit.page.locator("#payment-column .badge").first
+        expect(badge).to_have_text(read_texts("zh")["demo"]["state_reversed"], timeout=PATIENCE_MS)
+
+
+def test_a_payment_code_is_charged_at_once(browser: Browser, sandbox: Sandbox) -> None:
+    with visiting(browser, sandbox) as visit:
+        visit.open("/test/api/barcode.htm?barcode=280000000000001234")
+
+        visit.page.locator("#send").click()
+
+        expect(visit.page.locator(".money-sign.paid")).to_be_visible(timeout=PATIENCE_MS)

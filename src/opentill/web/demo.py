@@ -67,7 +67,9 @@ class DemoPages:
 
     def __init__(self, deployment: Deployment, commands: Mapping[str, Command]) -> None:
         self._deployment = deployment
-        self.commands = [command for command in commands.values() if command.demo_page]
+        shown = [command for command in commands.values() if command.demo_page]
+        # As an order lives: opened first (by scan, above all), then asked about.
+        self.commands = sorted(shown, key=lambda command: (not _makes_order(command), command.name != SCAN))
         self._pages = Pages()
         self._key = deployment.platform_key.public_key()
         self._gateway_url = deployment.public_base_url + GATEWAY_PATH
@@ -95,6 +97,7 @@ class DemoPages:
         async def endpoint(request: Request) -> Response:
             is_chinese = language_of(request) == CHINESE
             own = [self._field(param, command, is_chinese) for param in command.params]
+            required = [field for field in own if field["is_required"]]
             common = [self._field(param, command, is_chinese) for param in COMMON]
             return self._pages.render(
                 request,
@@ -104,8 +107,8 @@ class DemoPages:
                 title=command.title_zh if is_chinese else command.title_en,
                 lead=command.text_zh if is_chinese else command.text_en,
                 pages=self._links(request),
-                own=[field for field in own if field["is_required"]],
-                optional=[field for field in own if not field["is_required"]],
+                own=required or own,
+                optional=[field for field in own if not field["is_required"]] if required else [],
                 common=common,
                 key=TEST_KEY if self._deployment.is_sandbox else "",
                 config=self._config(request, command),
@@ -178,8 +181,7 @@ class DemoPages:
             "gateway_path": GATEWAY_PATH,
             "signed": sorted(command.signed),
             "reply_signed": [field.name for field in command.all_reply_fields if field.is_signed],
-            # Interfaces that ask about an order take order_no too; the others make a new one.
-            "makes_order": all(param.name != "order_no" for param in command.params),
+            "makes_order": _makes_order(command),
             "now_ms": self._deployment.clock.now_ms(),
             "is_sandbox": self._deployment.is_sandbox,
             "receiver_url": self._receiver_url(),
@@ -206,6 +208,11 @@ class DemoPages:
         lines = [f"curl {shlex.quote(self._gateway_url)}"]
         lines += [f"  -d {shlex.quote(f'{name}={value}')}" for name, value in form.items()]
         return " \\\n".join(lines)
+
+
+def _makes_order(command: Command) -> bool:
+    """Interfaces that ask about an order take order_no; the others make a new one."""
+    return all(param.name != "order_no" for param in command.params)
 
 
 def _choices(param: Param, is_chinese: bool) -> list[tuple[str, str]]:

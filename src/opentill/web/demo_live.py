@@ -25,10 +25,10 @@ MAX_RECEIVED = 200
 MAX_RECEIVED_BYTES = 16_384
 MAX_ANSWER = 200
 MAX_STREAMS = 64
-STREAM_LIFE_S = 8.0
+STREAM_LIFE_S = 4.0
 """A stream ends by itself, so that a server that stops never waits long; the browser opens the next one."""
 LOOK_EVERY_S = 0.25
-BREATH_EVERY_LOOKS = 20
+BREATH_EVERY_LOOKS = 6
 """Looks without news before a comment is sent: it finds out whether the reader is still there."""
 
 

@@ -3,7 +3,7 @@
 import { fieldsToSign, signRequest, stringToSign } from "../opentill-sign.js";
 import { card, codeCard, config, make, say, texts } from "./dom.js";
 import { followClock, prepareForm, readForm, readKey, rememberOrder, renewNumber, showSign, typedSign } from "./form.js";
-import { foldedSteps, isPaid, notificationCard, orderFacts, paidSign, stateBadge, timeline } from "./order.js";
+import { foldedSteps, isPaid, moneySign, notificationCard, orderFacts, stateBadge, timeline } from "./order.js";
 import { drawQr } from "./qr.js";
 import { asCurl, asHttp, send } from "./request.js";
 import { fieldTable, signedFields, verification } from "./verify.js";
@@ -152,13 +152,20 @@ function followOrder(form, data) {
   const code = data.qrCode ?? data.url;
   const pay = code ? payBox(code, Boolean(data.url)) : null;
   const query = form.order_no && !config.makes_order ? { order_no: form.order_no } : { local_order_no: localOrderNo };
-  let latest = "";
+  // What did not change is not drawn again: somebody may be reading it.
+  const ifChanged = (draw) => {
+    let latest = "";
+    return (snapshot, ...more) => {
+      const text = JSON.stringify(snapshot);
+      if (text !== latest) draw(snapshot, ...more);
+      latest = text;
+    };
+  };
+  const showOrder = ifChanged((snapshot, how) => drawOrder(payment, snapshot, { how, pay }));
+  const showNotified = ifChanged((snapshot) => notified.replaceChildren(notificationCard(snapshot, form.notify_url)));
   const show = (snapshot, how) => {
-    const text = JSON.stringify(snapshot);
-    if (text === latest) return;
-    latest = text;
-    drawOrder(payment, snapshot, { how, pay });
-    notified.replaceChildren(...(config.is_sandbox ? [notificationCard(snapshot, form.notify_url)] : []));
+    showOrder(snapshot, how);
+    if (config.is_sandbox) showNotified({ notifications: snapshot.notifications, received: snapshot.received });
   };
   stopWatching = config.is_sandbox
     ? watchOrder({ app: form.app, ...query }, show)
@@ -169,7 +176,7 @@ function drawOrder(place, snapshot, { how, pay }) {
   const { order } = snapshot;
   const badge = make("span", { role: "status" }, stateBadge(order));
   const isWaiting = !order || order.status === "1";
-  const main = isPaid(order) ? paidSign(order) : isWaiting ? pay : null;
+  const main = isPaid(order) ? moneySign(order) : isWaiting ? pay : null;
   const cards = [card(main === pay && pay ? t.pay_title : t.order_title, badge, main, order && orderFacts(order))];
   if (snapshot.events.length) {
     const live = make("span", { class: "badge live" }, how === "live" ? t.live : t.polling);

@@ -16,8 +16,8 @@ const STATES = {
   "-1": { text: t.state_closed, tone: "bad" },
   "-2": { text: t.state_failed, tone: "bad" },
 };
-const GOOD_EVENTS = ["PAID", "PAID_LATE"];
-const BAD_EVENTS = ["FAILED", "CLOSED", "REVERSED", "SURPLUS", "WRONG_AMOUNT"];
+const GOOD_EVENTS = ["PAID", "PAID_LATE", "REFUND_SUCCEEDED"];
+const BAD_EVENTS = ["FAILED", "CLOSED", "REVERSED", "SURPLUS", "WRONG_AMOUNT", "REFUND_FAILED"];
 
 export const isPaid = (order) => Boolean(order) && Number(order.paid_at_ms) > 0;
 
@@ -26,14 +26,15 @@ export function stateBadge(order) {
   return make("span", { class: `badge ${state.tone}` }, state.text);
 }
 
-/** The big sign that money has come: nobody should need to read anything else. */
-export function paidSign(order) {
+/** The big sign that money has come, or has gone back: nobody should need to read anything else. */
+export function moneySign(order) {
+  const isRefunded = Number(order.refunded_fen) > 0;
   return make(
     "div",
-    { class: "paid-sign" },
-    make("span", { class: "paid-mark", "aria-hidden": "true" }),
-    make("strong", {}, t.paid),
-    make("span", { class: "paid-amount" }, yuan(order.received_fen)),
+    { class: isRefunded ? "money-sign refunded" : "money-sign paid" },
+    make("span", { class: "money-mark", "aria-hidden": "true" }),
+    make("strong", {}, isRefunded ? STATES[order.status].text : t.paid),
+    make("span", { class: "money-amount" }, yuan(isRefunded ? order.refunded_fen : order.received_fen)),
     make("span", { class: "muted small" }, `${t[`wallet_${order.channel}`] ?? ""} · ${dateTime(order.paid_at_ms)}`),
   );
 }
