@@ -75,13 +75,33 @@ _PARTY_TABLES = (
 )  # fmt: skip
 
 
+class ObservedClock(MovableClock):
+    """A clock that knows who waits for nothing but time."""
+
+    def __init__(self, *, now_ms: int) -> None:
+        super().__init__(source=frozen(now_ms))
+        self._waits: list[int] = []
+
+    def earliest_wait_ms(self) -> int | None:
+        return min(self._waits, default=None)
+
+    async def wait_until(self, at_ms: int, wake: asyncio.Event | None = None) -> None:
+        if wake is None:
+            self._waits.append(at_ms)
+        try:
+            await super().wait_until(at_ms, wake)
+        finally:
+            if wake is None:
+                self._waits.remove(at_ms)
+
+
 @dataclass
 class Ground:
     """What is left when every process is gone."""
 
     database_url: str
     folder: Path
-    clock: MovableClock
+    clock: ObservedClock
     shop: Shop
     log: io.StringIO = field(default_factory=io.StringIO)
     """Everything the gateway and the worker logged, as JSON lines."""
@@ -105,7 +125,7 @@ class World:
     workers: list[Worker] = field(default_factory=list)
 
     @property
-    def clock(self) -> MovableClock:
+    def clock(self) -> ObservedClock:
         return self.ground.clock
 
     @property
@@ -159,13 +179,14 @@ class World:
         await self.advance((at_ms - self.clock.now_ms()) / 1000)
 
     async def meanwhile(self, call: Coroutine[Any, Any, T]) -> T:
-        """What `call` returns, while time passes: half a second whenever everything else has come to rest."""
+        """What `call` returns; time passes as far as somebody waits for nothing else."""
         task = asyncio.create_task(call)
         while not task.done():
-            await self.settle()
-            # A call that waits for time only is still there after a moment.
-            if not (await asyncio.wait([task], timeout=0.05))[0]:
-                await self.advance(0.5)
+            if (next_ms := self.clock.earliest_wait_ms()) is not None:
+                await self.settle()
+                await self.advance_to(max(next_ms, self.clock.now_ms()))
+            else:
+                await asyncio.wait([task], timeout=0.01)
         return await task
 
     async def settle(self) -> None:
@@ -218,6 +239,10 @@ class World:
 
     async def rows(self, sql: str, *args: Value) -> list[Row]:
         return await self.database.read(sql, *args)
+
+    async def change(self, sql: str, *args: Value) -> None:
+        """Change rows behind everybody's back."""
+        await self.database.write([Step(sql, args)])
 
     async def number(self, sql: str, *args: Value) -> int:
         """The one number that a SELECT returns."""
@@ -305,7 +330,7 @@ async def ground(engine: str = "sqlite", *, now_ms: int = NOON_MS) -> AsyncItera
             await database.close()
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opentill-world-")))
         shutil.copyfile(seed.books, folder / "twin.sqlite3")
-        clock = MovableClock(source=frozen(now_ms))
+        clock = ObservedClock(now_ms=now_ms)
         yield Ground(url, folder, clock, await stack.enter_async_context(open_shop(clock.now_ms)))
 
 
@@ -358,6 +383,9 @@ def _settings(on: Ground, base_url: str) -> dict[str, Any]:
         "public_base_url": base_url,
         "alipay_base_url": f"{base_url}/twin/alipay",
         "wechat_base_url": f"{base_url}/twin/wechat",
+        "alipay_oauth_base_url": f"{base_url}/twin/alipay",
+        "wechat_oauth_base_url": f"{base_url}/twin/wechat",
+        "wechat_api_base_url": f"{base_url}/twin/wechat",
         "notify_allow_networks": (*LOOPBACK_NETWORKS, *PRIVATE_NETWORKS),
     }
 
