@@ -14,8 +14,11 @@ from opentill.twin.api import Api
 from opentill.twin.books import Books
 from opentill.twin.callbacks import Callbacks
 from opentill.twin.context import Context
+from opentill.twin.control import Control
+from opentill.twin.faults import Faults
 from opentill.twin.merchants import ALIPAY, WECHAT, AlipayMerchant, Merchants, WechatMerchant
 from opentill.twin.settling import Settling
+from opentill.twin.travel import Quiet, Travel, stored_shift_ms
 from opentill.twin.wechat import gateway as wechat_gateway
 from opentill.twin.wechat import notify as wechat_notify
 from opentill.twin.wechat import refunds as wechat_refunds
@@ -28,27 +31,37 @@ class Twin:
 
     `base_url` is how others reach the mount point, without a trailing slash, e.g. `http://127.0.0.1:8080/twin`.
     `refund_delay_ms` is how long WeChat Pay processes a refund before it succeeds.
+    `quiet` waits until everybody else who lives by the clock has nothing to do; `POST /api/clock` waits for it.
     """
 
     def __init__(
-        self, *, data_file: Path, clock: MovableClock, base_url: str, refund_delay_ms: int = REFUND_DELAY_MS
+        self,
+        *,
+        data_file: Path,
+        clock: MovableClock,
+        base_url: str,
+        refund_delay_ms: int = REFUND_DELAY_MS,
+        quiet: Quiet | None = None,
     ) -> None:
-        books = Books(data_file)
+        books, faults = Books(data_file), Faults()
         self._outbound = Outbound()
         self._context = Context(
             books=books,
-            callbacks=Callbacks(books=books, clock=clock, outbound=self._outbound),
+            callbacks=Callbacks(books=books, clock=clock, faults=faults, outbound=self._outbound),
             clock=clock,
+            faults=faults,
             merchants=Merchants(books),
             settling=Settling(clock),
             base_url=base_url.rstrip("/"),
             refund_delay_ms=refund_delay_ms,
         )
+        self._travel = Travel(self._context, quiet)
+        control = Control(self._context, self._travel)
         self.app = Starlette(
             routes=[
                 Mount("/wechat", routes=wechat_gateway.Gateway(self._context).routes()),
                 Mount("/alipay", routes=alipay_gateway.Gateway(self._context).routes()),
-                Mount("/api", routes=Api(self._context).routes()),
+                Mount("/api", routes=[*Api(self._context).routes(), *control.routes()]),
                 *phone.routes(),
             ]
         )
@@ -72,9 +85,18 @@ class Twin:
         self._context.books.close()
 
     async def quiet(self) -> None:
-        """Return when no refund and no callback is due, and none is on its way."""
-        wechat_refunds.settle(self._context)
-        await self._context.callbacks.quiet()
+        """Return when no refund and no callback is due, none is on its way, and the others are quiet too."""
+        await self._travel.quiet()
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong next; `POST /api/faults` adds to it as well."""
+        return self._context.faults
+
+    @staticmethod
+    def stored_shift_ms(data_file: Path) -> int:
+        """How far the clock had been moved when these books were last used: the new clock's `shift_ms`."""
+        return stored_shift_ms(data_file)
 
     def alipay_merchant(self, app_id: str | None = None) -> AlipayMerchant:
         """What an integrator gets: the merchant of that app, or the first. Raises KeyError."""

@@ -14,6 +14,7 @@ from opentill.base.clock import Clock
 from opentill.base.logs import logger
 from opentill.base.outbound import NotSent, Outbound, ReplyLost, Response
 from opentill.twin.books import Books, Row
+from opentill.twin.faults import Faults, Hit
 
 MAX_AT_ONCE = 64
 TIMEOUT_S = 5.0  # channels B.8: an answer is due within five seconds
@@ -21,6 +22,20 @@ MAX_ANSWER_BYTES = 4096
 _IDLE_MS = 3_600_000
 _COLUMNS = "id, wallet, merchant, kind, trade_id, url, content, signed_by, created_ms, sent, due_ms"
 _log = logger("twin.callbacks")
+_FAULTS = frozenset(
+    {
+        "callback_twice",
+        "callback_late",
+        "callback_never",
+        "truncated",
+        "bad_signature",
+        "unsigned",
+        "wrong_amount",
+        "wrong_app",
+        "clock_skew",
+        "key_rotated",
+    }
+)
 
 
 class Callback(msgspec.Struct, frozen=True):
@@ -47,9 +62,12 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Style(msgspec.Struct, frozen=True):
-    """How one wallet delivers: `write` makes the letter, `accepts` reads the answer, `gaps_s` are the waits between."""
+    """How one wallet delivers: `write` makes the letter, `accepts` reads the answer, `gaps_s` are the waits between.
 
-    write: Callable[[Callback, int], Letter]
+    `write` takes the callback, the time (ms) and the fault that spoils the letter, if any.
+    """
+
+    write: Callable[[Callback, int, Hit | None], Letter]
     accepts: Callable[[Response], bool]
     gaps_s: tuple[int, ...]
 
@@ -57,13 +75,15 @@ class Style(msgspec.Struct, frozen=True):
 class Callbacks:
     """The queue and its sender."""
 
-    def __init__(self, *, books: Books, clock: Clock, outbound: Outbound) -> None:
+    def __init__(self, *, books: Books, clock: Clock, faults: Faults, outbound: Outbound) -> None:
         self._books = books
+        self._faults = faults
         self._clock = clock
         self._outbound = outbound
         self._styles: Mapping[str, Style] = {}
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
+        self._landing = asyncio.Event()
         self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
 
@@ -108,10 +128,31 @@ class Callbacks:
 
     async def quiet(self) -> None:
         """Return when nothing is due now and nothing is in flight."""
-        while self._loop is not None and (self._in_flight or self._due(limit=1)):
+        while self.is_busy:
             self._quiet.clear()
             self._wake.set()
             await self._quiet.wait()
+
+    def last_id(self) -> int:
+        """The youngest callback; what is queued later is younger."""
+        row = self._books.one("SELECT coalesce(max(id), 0) FROM callbacks")
+        return 0 if row is None else row[0]
+
+    async def tried(self, *, since: int) -> None:
+        """Return once every due callback younger than `since` was delivered, or its delivery failed, once."""
+        while self._loop is not None and self._books.one(
+            "SELECT id FROM callbacks WHERE id > ? AND state = 'DUE' AND sent = 0 AND due_ms <= ?",
+            since,
+            self._clock.now_ms(),
+        ):
+            self._landing.clear()
+            self._wake.set()
+            await self._landing.wait()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is due now or in flight."""
+        return self._loop is not None and bool(self._in_flight or self._due(limit=1))
 
     def next_due_ms(self) -> int | None:
         """When the earliest delivery is due; None when there is none."""
@@ -137,6 +178,7 @@ class Callbacks:
 
     def _landed(self, callback_id: int, _: asyncio.Task[None]) -> None:
         self._in_flight.pop(callback_id, None)
+        self._landing.set()
         self._wake.set()
 
     def _wait_end_ms(self) -> int:
@@ -156,16 +198,15 @@ class Callbacks:
 
     async def _deliver(self, callback: Callback) -> None:
         style = self._styles[callback.wallet]
+        operation = "refund_callback" if callback.kind == "refund" else "callback"
+        hit = self._faults.draw(callback.wallet, operation, only=_FAULTS)
+        if hit is not None and hit.fault in ("callback_never", "callback_late"):
+            self._withhold(callback, hit)
+            return
         try:
-            letter = style.write(callback, self._clock.now_ms())
-            response = await self._outbound.send(
-                "POST",
-                callback.url,
-                headers=letter.headers,
-                body=letter.body,
-                timeout_s=TIMEOUT_S,
-                max_body_bytes=MAX_ANSWER_BYTES,
-            )
+            if hit is not None and hit.fault == "callback_twice":
+                await self._send(style.write(callback, self._clock.now_ms(), None), callback.url)
+            response = await self._send(style.write(callback, self._clock.now_ms(), hit), callback.url)
         except (NotSent, ReplyLost) as error:
             is_accepted, answer = False, f"{type(error).__name__}: {error}"
         except Exception as error:  # one that cannot be written must not stop the others, nor come back at once
@@ -175,6 +216,22 @@ class Callbacks:
             is_accepted = style.accepts(response)
             answer = f"{response.status} {response.body[:200].decode(errors='replace')}".strip()
         self._record(callback, style, is_accepted=is_accepted, answer=answer)
+
+    async def _send(self, letter: Letter, url: str) -> Response:
+        return await self._outbound.send(
+            "POST",
+            url,
+            headers=letter.headers,
+            body=letter.body,
+            timeout_s=TIMEOUT_S,
+            max_body_bytes=MAX_ANSWER_BYTES,
+        )
+
+    def _withhold(self, callback: Callback, hit: Hit) -> None:
+        """Not now, or never."""
+        state = "NEVER" if hit.fault == "callback_never" else "DUE"
+        due_ms = self._clock.now_ms() + hit.delay_s * 1000
+        self._books.run("UPDATE callbacks SET state = ?, due_ms = ? WHERE id = ?", state, due_ms, callback.id)
 
     def _record(self, callback: Callback, style: Style, *, is_accepted: bool, answer: str) -> None:
         is_last = callback.sent >= len(style.gaps_s)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from opentill.base.clock import MovableClock
 from opentill.twin.books import Books
 from opentill.twin.callbacks import Callbacks
+from opentill.twin.faults import Faults
 from opentill.twin.merchants import Merchants
 from opentill.twin.settling import Settling
 
@@ -19,6 +20,7 @@ class Context:
     books: Books
     callbacks: Callbacks
     clock: MovableClock
+    faults: Faults
     merchants: Merchants
     settling: Settling
     base_url: str

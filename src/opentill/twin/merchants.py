@@ -53,11 +53,24 @@ class AlipayAccount(msgspec.Struct, frozen=True, dict=True):
 
     merchant: AlipayMerchant
     alipay_private_key_pem: str
+    next_private_key_pem: str = ""
+    next_cert_pem: str = ""
 
     @cached_property
     def key(self) -> KeyPair:
         """Signs answers and callbacks, in both key and certificate mode."""
         return KeyPair(self.alipay_private_key_pem)
+
+    @cached_property
+    def next_key(self) -> KeyPair:
+        """The key that follows `key`, once Alipay has made one."""
+        return KeyPair(self.next_private_key_pem)
+
+    @cached_property
+    def certificates(self) -> dict[str, str]:
+        """Alipay's certificates (PEM) by their SN."""
+        pems = [pem for pem in (self.merchant.alipay_cert_pem, self.next_cert_pem) if pem]
+        return {keys.certificate_sn(pem): pem for pem in pems}
 
     @cached_property
     def app_key(self) -> PublicKey:
@@ -95,6 +108,16 @@ class WechatAccount(msgspec.Struct, frozen=True, dict=True):
         if self.is_public_key_only:
             return signers
         return signers | {self.merchant.platform_certificate_serial: KeyPair(self.platform_private_key_pem)}
+
+    def signer(self, serial: str) -> KeyPair:
+        """The key of that name; also one that the merchant has given up since."""
+        is_certificate = serial == self.merchant.platform_certificate_serial
+        return KeyPair(self.platform_private_key_pem) if is_certificate else self.signers[self.merchant.public_key_id]
+
+    def other_signer(self, serial: str) -> str:
+        """The name of the key that signs after a change from `serial` (channels B.3: both ways are documented)."""
+        is_certificate = serial == self.merchant.platform_certificate_serial
+        return self.merchant.public_key_id if is_certificate else self.merchant.platform_certificate_serial
 
     @property
     def usual_signer(self) -> str:
@@ -134,8 +157,16 @@ class Register(Generic[AccountT]):
         books.run("INSERT INTO merchants (wallet, merchant, document) VALUES (?, ?, ?)", self._wallet, number, document)
         self._accounts[number] = account
 
+    def replace(self, books: Books, number: str, account: AccountT) -> None:
+        document = msgspec.json.encode(account).decode()
+        books.run("UPDATE merchants SET document = ? WHERE wallet = ? AND merchant = ?", document, self._wallet, number)
+        self._accounts[number] = account
+
     def get(self, number: str) -> AccountT | None:
         return self._accounts.get(number)
+
+    def __contains__(self, number: str) -> bool:
+        return number in self._accounts
 
     def all(self) -> list[AccountT]:
         return list(self._accounts.values())
@@ -153,6 +184,21 @@ class Merchants:
         self.alipay = Register(ALIPAY, AlipayAccount)
         self.wechat = Register(WECHAT, WechatAccount)
         self._out_of_money: set[tuple[str, str]] = set()
+
+    def with_next_key(self, account: AlipayAccount, *, now_ms: int) -> AlipayAccount:
+        """The account once Alipay has made the key that follows the present one, and its certificate."""
+        if account.next_private_key_pem:
+            return account
+        (key,) = keys.new_key_pairs(1)
+        certificate = _certified(self.root, "alipay", key, serial=keys.new_serial(), now_ms=now_ms)
+        grown = msgspec.structs.replace(account, next_private_key_pem=key.private_pem, next_cert_pem=certificate)
+        self.alipay.replace(self._books, account.merchant.app_id, grown)
+        return grown
+
+    @property
+    def root(self) -> Root:
+        """The authority behind all certificates."""
+        return msgspec.json.decode(self._books.setting(_ROOT_SETTING) or "", type=Root)
 
     def is_out_of_money(self, wallet: str, number: str) -> bool:
         """Whether the merchant's account cannot pay for refunds just now."""

@@ -131,6 +131,18 @@ def code_of(books: Books, text: str) -> Code | None:
     return Code(row[0], row[1], row[2], row[3], row[4], bool(row[5]), msgspec.json.decode(row[6], type=Terms))
 
 
+def newest_code(books: Books, *, wallet: str, merchant: str, out_trade_no: str) -> Code | None:
+    """The code that was issued last for an order."""
+    row = books.one(
+        "SELECT code FROM codes WHERE wallet = ? AND merchant = ? AND out_trade_no = ? AND is_replaced = 0"
+        " ORDER BY expires_ms DESC LIMIT 1",
+        wallet,
+        merchant,
+        out_trade_no,
+    )
+    return None if row is None else code_of(books, row[0])
+
+
 def add_trade(
     books: Books, *, wallet: str, merchant: str, out_trade_no: str, trade_no: str, terms: Terms, now_ms: int
 ) -> Trade:

@@ -4,8 +4,10 @@ from opentill.twin import paying, trades
 from opentill.twin.alipay import notify, operations
 from opentill.twin.amounts import fen
 from opentill.twin.context import Context
+from opentill.twin.merchants import ALIPAY
+from opentill.twin.payers import DEFAULT_PAYER
 from opentill.twin.paying import CannotPay
-from opentill.twin.trades import Code, Trade
+from opentill.twin.trades import Code, State, Trade
 
 
 def scan(twin: Context, code: Code, payer: str) -> Trade:
@@ -18,6 +20,18 @@ def scan(twin: Context, code: Code, payer: str) -> Trade:
     elif trade.terms.fingerprint != code.terms.fingerprint:
         raise CannotPay("CONTEXT_INCONSISTENT", "another QR code of this order was opened, with other terms")
     return trades.bind(twin.books, trade, payer)
+
+
+def pay_regardless(twin: Context, *, app_id: str, out_trade_no: str) -> None:
+    """Somebody pays all the same: before the code was shown, or after the trade was closed. For faults."""
+    trade = operations.trade_named(twin, app_id, out_trade_no)
+    if trade is None:
+        code = trades.newest_code(twin.books, wallet=ALIPAY, merchant=app_id, out_trade_no=out_trade_no)
+        if code is None:
+            return
+        trade = scan(twin, code, DEFAULT_PAYER)
+    if trade.state is not State.PAID:
+        pay(twin, trade, trade.payer or DEFAULT_PAYER)
 
 
 def pay(twin: Context, trade: Trade, payer: str) -> Trade:

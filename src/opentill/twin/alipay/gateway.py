@@ -10,14 +10,17 @@ from starlette.routing import Route
 
 from opentill.base.clock import real_now_ms
 from opentill.base.logs import logger
-from opentill.twin import times
-from opentill.twin.alipay import barcode, ending, opening, operations, platform, refunds, wire
+from opentill.twin import keys, misbehaving, times
+from opentill.twin.alipay import barcode, cashier, ending, faulty, opening, operations, platform, refunds, wire
 from opentill.twin.alipay.wire import Call, Failure
 from opentill.twin.context import Context
-from opentill.twin.merchants import AlipayAccount
+from opentill.twin.faults import REPLACED, Hit
+from opentill.twin.merchants import ALIPAY, AlipayAccount
+from opentill.twin.misbehaving import Answer
 from opentill.twin.web import BodyTooLarge, read_body
 
 MAX_SKEW_MS = 15 * times.MINUTE_MS
+CREATES = ("alipay.trade.precreate", "alipay.trade.create")
 _log = logger("twin.alipay")
 
 METHODS: dict[str, Callable[[Context, Call], dict[str, Any]]] = {
@@ -52,36 +55,85 @@ class Gateway:
             return opening.authorize(self._twin, request)
 
     async def answer(self, request: Request) -> Response:
-        """Always HTTP 200 with JSON text, even for failures (channels A.1)."""
+        """HTTP 200 with JSON text, even for failures (channels A.1), unless a fault interferes."""
         try:
             params = wire.read_params(request.scope["query_string"], await read_body(request))
         except (ValueError, BodyTooLarge):
             params = {}
-        encoding = wire.CHARSETS.get(params.get("charset", "utf-8").lower(), "utf-8")
         account = self._twin.merchants.alipay.get(params.get("app_id", ""))
-        code, sub_code = "10000", ""
+        hit: Hit | None = None
+        failure: Failure | None = None
+        node: dict[str, Any] = {}
         try:
-            node, is_signed = self._run(params, account), True
-            code = node["code"]
-        except Failure as failure:
-            node, is_signed = wire.failed(failure), failure.is_signed
-            code, sub_code = failure.code, failure.sub_code
-        method = params.get("method", "")
-        _log.info("call", method=method, code=code, sub_code=sub_code)
-        body = wire.envelope(
-            wire.node_name(method) if method in METHODS and account else "error_response",
-            wire.node_text(node),
-            encoding=encoding,
-            key=account.key if account and is_signed else None,
-            cert_sn=account.alipay_cert_sn if account and is_signed and params.get("app_cert_sn") else "",
-        )
-        return Response(body, media_type=None, headers={"content-type": f"text/html;charset={encoding}"})
+            call = self._checked(params, account)
+            hit = self._draw(params["method"])
+            node = await self._run(call, params["method"], hit)
+        except Failure as error:
+            failure = error
+            node = wire.failed(error)
+        _log.info("call", method=params.get("method", ""), code=node["code"], sub_code=node.get("sub_code", ""))
+        page = faulty.page_instead(hit) if hit else None
+        is_signed = failure is None or failure.is_signed
+        answer = page or self._enveloped(params, account if is_signed else None, node, hit)
+        return await misbehaving.respond(answer, hit, self._twin.clock)
 
-    def _run(self, params: dict[str, str], account: AlipayAccount | None) -> dict[str, Any]:
-        call = self._checked(params, account)
-        with self._twin.books.write():
-            node = METHODS[params["method"]](self._twin, call)
+    def _draw(self, method: str) -> Hit | None:
+        return self._twin.faults.draw_reply(ALIPAY, faulty.OPERATIONS.get(method, "other"))
+
+    async def _run(self, call: Call, method: str, hit: Hit | None) -> dict[str, Any]:
+        """Carry the request out, unless the fault prevents it; the node. Raises Failure."""
+        since = 0 if self._twin.faults.is_empty else self._twin.callbacks.last_id()
+        is_prevented = hit is not None and not hit.acts and hit.fault in REPLACED
+        # channels A.2: a request whose time is wrong is not looked at.
+        is_prevented = is_prevented or (hit is not None and hit.fault == "clock_skew")
+        node: dict[str, Any] = {}
+        try:
+            if not is_prevented:
+                with self._twin.books.write():
+                    node = METHODS[method](self._twin, call)
+        finally:
+            await self._aftermath(call, hit, since)
+        instead = faulty.failure_instead(hit) if hit else None
+        if instead is not None:
+            raise instead
         return node if "code" in node else wire.succeeded(node)
+
+    async def _aftermath(self, call: Call, hit: Hit | None, since: int) -> None:
+        """What happens before the answer leaves, on bad days."""
+        fault = hit.fault if hit else ""
+        if fault == "paid_after_close" or (fault == "callback_first" and call.params["method"] in CREATES):
+            trade = operations.named_trade(self._twin, call)
+            out_trade_no = trade.out_trade_no if trade else call.text("out_trade_no")
+            with self._twin.books.write():
+                cashier.pay_regardless(self._twin, app_id=call.app_id, out_trade_no=out_trade_no)
+        await misbehaving.callbacks_first(self._twin, ALIPAY, hit, since=since)
+
+    def _enveloped(
+        self, params: dict[str, str], account: AlipayAccount | None, node: dict[str, Any], hit: Hit | None
+    ) -> Answer:
+        """The node in its envelope, signed when the account is given."""
+        method, encoding = params.get("method", ""), wire.CHARSETS.get(params.get("charset", "utf-8").lower(), "utf-8")
+        is_known = method in METHODS and params.get("app_id", "") in self._twin.merchants.alipay
+        key: wire.Signer | None = None
+        cert_sn = ""
+        if account is not None and not (hit and hit.fault == "unsigned"):
+            key, cert_sn = self._signer(account, hit)
+        body = wire.envelope(
+            wire.node_name(method) if is_known else "error_response",
+            wire.node_text(faulty.spoiled(node, hit)),
+            encoding=encoding,
+            key=key,
+            cert_sn=cert_sn if params.get("app_cert_sn") else "",
+        )
+        return Answer(status=200, headers={"Content-Type": f"text/html;charset={encoding}"}, body=body)
+
+    def _signer(self, account: AlipayAccount, hit: Hit | None) -> tuple[wire.Signer, str]:
+        """The key that signs and the SN of its certificate."""
+        if hit is not None and hit.fault == "key_rotated":
+            account = self._twin.merchants.with_next_key(account, now_ms=self._twin.now_ms())
+            return account.next_key, keys.certificate_sn(account.next_cert_pem)
+        key = faulty.WrongKey(account.key) if hit is not None and hit.fault == "bad_signature" else account.key
+        return key, account.alipay_cert_sn
 
     def _checked(self, params: dict[str, str], account: AlipayAccount | None) -> Call:
         """The request, once everything that belongs to the gateway holds. Raises Failure."""

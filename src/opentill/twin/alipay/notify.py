@@ -7,10 +7,11 @@ import msgspec
 
 from opentill.base.outbound import Response
 from opentill.twin import times, trades
-from opentill.twin.alipay import views, wire
+from opentill.twin.alipay import faulty, views, wire
 from opentill.twin.amounts import yuan
 from opentill.twin.callbacks import Callback, Letter, Style
 from opentill.twin.context import Context
+from opentill.twin.faults import Hit
 from opentill.twin.merchants import ALIPAY, Merchants
 from opentill.twin.refunds import Refund
 from opentill.twin.trades import Trade
@@ -41,13 +42,21 @@ def refunded(twin: Context, trade: Trade, refund: Refund, *, back_fen: int) -> N
 def style(merchants: Merchants) -> Style:
     """How Alipay delivers."""
 
-    def write(callback: Callback, now_ms: int) -> Letter:
+    def write(callback: Callback, now_ms: int, hit: Hit | None) -> Letter:
         account = merchants.alipay.named(callback.merchant)
         params = msgspec.json.decode(callback.content, type=dict[str, str])
         params["notify_time"] = times.wall_text(now_ms)
-        signed = wire.signed_text(params, without=_UNSIGNED)
-        params |= {"sign_type": "RSA2", "sign": account.key.sign(signed.encode())}
+        params = faulty.spoiled(params, hit)
+        signed = wire.signed_text(params, without=_UNSIGNED).encode()
+        fault = hit.fault if hit else ""
+        key = account.key
+        if fault == "key_rotated":
+            key = merchants.with_next_key(account, now_ms=now_ms).next_key
+        if fault != "unsigned":
+            params |= {"sign_type": "RSA2", "sign": key.sign(signed + b" " if fault == "bad_signature" else signed)}
         body = "&".join(f"{name}={quote_plus(value)}" for name, value in params.items())
+        if fault == "truncated":
+            body = body[: len(body) // 2]
         return Letter(
             headers={"Content-Type": f"application/x-www-form-urlencoded; charset={_CHARSET}"}, body=body.encode()
         )

@@ -41,19 +41,21 @@ def query(twin: Context, call: Call) -> Node:
 
 
 def wanted_trade(twin: Context, call: Call) -> Trade:
-    """The trade that `trade_no` (which wins) or `out_trade_no` names. Raises Failure."""
-    trade_no, out_trade_no = call.text("trade_no"), call.text("out_trade_no")
-    if trade_no:
-        trade = trades.by_trade_no(
-            twin.books, wallet=ALIPAY, merchant=call.app_id, trade_no=trade_no, now_ms=twin.now_ms()
-        )
-    elif out_trade_no:
-        trade = trade_named(twin, call.app_id, out_trade_no)
-    else:
+    """The trade that the call names. Raises Failure."""
+    if not call.text("trade_no") and not call.text("out_trade_no"):
         raise reading.invalid("out_trade_no, trade_no")
+    trade = named_trade(twin, call)
     if trade is None:
-        raise not_exist(out_trade_no)
+        raise not_exist(call.text("out_trade_no"))
     return trade
+
+
+def named_trade(twin: Context, call: Call) -> Trade | None:
+    """The trade that `trade_no` (which wins) or `out_trade_no` names."""
+    trade_no = call.text("trade_no")
+    if not trade_no:
+        return trade_named(twin, call.app_id, call.text("out_trade_no"))
+    return trades.by_trade_no(twin.books, wallet=ALIPAY, merchant=call.app_id, trade_no=trade_no, now_ms=twin.now_ms())
 
 
 def trade_named(twin: Context, app_id: str, out_trade_no: str) -> Trade | None:

@@ -12,6 +12,7 @@ def certificate_download(_: Context, call: Call) -> dict[str, Any]:
     wanted = call.text("alipay_cert_sn")
     if not wanted:
         raise Failure("40002", "isv.invalid-parameter", "缺少 alipay_cert_sn")
-    if wanted != call.account.alipay_cert_sn:
+    pem = call.account.certificates.get(wanted)
+    if pem is None:
         raise Failure("40004", "CERT_NOT_EXIST", "证书不存在")
-    return {"alipay_cert_content": base64.b64encode(call.account.merchant.alipay_cert_pem.encode()).decode("ascii")}
+    return {"alipay_cert_content": base64.b64encode(pem.encode()).decode("ascii")}

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from opentill.twin.keys import KeyPair
 from opentill.twin.merchants import AlipayAccount
 
 CHARSETS = {"utf-8": "utf-8", "gbk": "gbk", "gb2312": "gb18030"}
@@ -30,6 +29,12 @@ class Call(msgspec.Struct, frozen=True):
         """A field of `biz_content` as text; empty when it is missing."""
         value = self.biz.get(name)
         return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+class Signer(Protocol):
+    """Signs bytes; the signature is base64."""
+
+    def sign(self, message: bytes) -> str: ...
 
 
 class Failure(Exception):
@@ -105,7 +110,7 @@ def failed(failure: Failure) -> dict[str, Any]:
     return codes | {"sub_code": failure.sub_code, "sub_msg": failure.sub_msg} | failure.node
 
 
-def envelope(name: str, text: str, *, encoding: str, key: KeyPair | None, cert_sn: str = "") -> bytes:
+def envelope(name: str, text: str, *, encoding: str, key: Signer | None, cert_sn: str = "") -> bytes:
     """The whole answer. Signed are the raw characters of the node (channels A.4); no key: unsigned."""
     node = text.encode(encoding)
     parts = [f'"{name}":'.encode() + node]

@@ -2,6 +2,7 @@
 
 from opentill.twin import paying, trades
 from opentill.twin.context import Context
+from opentill.twin.payers import DEFAULT_PAYER
 from opentill.twin.paying import CannotPay
 from opentill.twin.trades import Code, State, Trade
 from opentill.twin.wechat import notify, operations
@@ -16,6 +17,13 @@ def scan(twin: Context, code: Code, payer: str) -> Trade:
     trade = operations.trade_named(twin, code.merchant, code.out_trade_no)
     assert trade is not None  # made before its code
     return trades.bind(twin.books, trade, payer) if trade.state is State.OPEN else trade
+
+
+def pay_regardless(twin: Context, *, mchid: str, out_trade_no: str) -> None:
+    """Somebody pays all the same: before the code was shown, or after the order was closed. For faults."""
+    trade = operations.trade_named(twin, mchid, out_trade_no)
+    if trade is not None and trade.state is not State.PAID:
+        pay(twin, trade, trade.payer or DEFAULT_PAYER)
 
 
 def pay(twin: Context, trade: Trade, payer: str) -> Trade:

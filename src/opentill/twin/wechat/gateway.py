@@ -10,11 +10,13 @@ from starlette.routing import Route
 
 from opentill.base.clock import real_now_ms
 from opentill.base.logs import logger
-from opentill.twin import times
+from opentill.twin import misbehaving, times
 from opentill.twin.context import Context
-from opentill.twin.merchants import WechatAccount
+from opentill.twin.faults import REPLACED, Hit
+from opentill.twin.merchants import WECHAT, WechatAccount
+from opentill.twin.misbehaving import Answer
 from opentill.twin.web import BodyTooLarge, read_body, signed_target
-from opentill.twin.wechat import codepay, opening, operations, platform, refunds, wire
+from opentill.twin.wechat import cashier, codepay, faulty, opening, operations, platform, refunds, wire
 from opentill.twin.wechat.wire import Call, Failure
 
 MAX_SKEW_MS = 5 * times.MINUTE_MS
@@ -36,6 +38,19 @@ ROUTES: list[tuple[str, str, Operation]] = [
     ("GET", "/v3/certificates", platform.certificates),
     ("POST", "/v3/security/echo", platform.echo),
 ]
+
+# What a fault calls an operation; the others only break with the line.
+FAULTY: dict[Operation, str] = {
+    operations.native: "create",
+    opening.jsapi: "create",
+    codepay.codepay: "pay",
+    operations.query_by_order: "query",
+    operations.query_by_transaction: "query",
+    operations.close: "close",
+    codepay.reverse: "cancel",
+    refunds.refund: "refund",
+    refunds.refund_query: "refund_query",
+}
 
 
 class Gateway:
@@ -69,30 +84,66 @@ class Gateway:
 
     async def _answer(self, request: Request, operation: Operation) -> Response:
         signer: tuple[WechatAccount, str] | None = None
+        hit: Hit | None = None
         status, code, number = 200, "", 0
         try:
             signer = account, signed_by = self._signer(request)
             call = await self._checked(request, account, signed_by)
-            with self._twin.books.write():
-                document = operation(self._twin, call)
-            if isinstance(document, Failure):
-                raise document
+            hit = self._draw(operation)
+            document = await self._run(call, operation, hit)
             status = 204 if document is None else 200
-            body = b"" if document is None else msgspec.json.encode(document)
+            body = b"" if document is None else msgspec.json.encode(faulty.spoiled(document, hit))
         except Failure as failure:
             status, code, number = failure.status, failure.code, failure.number
             body = msgspec.json.encode(failure.document())
         _log.info("call", operation=operation.__name__, status=status, code=code)
-        return self._reply(signer, status, body, number)
+        page = faulty.page_instead(hit) if hit else None
+        answer = page or self._signed(signer, status, body, number, hit)
+        return await misbehaving.respond(answer, hit, self._twin.clock)
 
-    def _reply(self, signer: tuple[WechatAccount, str] | None, status: int, body: bytes, number: int) -> Response:
+    def _draw(self, operation: Operation) -> Hit | None:
+        return self._twin.faults.draw_reply(WECHAT, FAULTY.get(operation, "other"))
+
+    async def _run(self, call: Call, operation: Operation, hit: Hit | None) -> dict[str, Any] | None:
+        """Carry the request out, unless the fault prevents it; the answer. Raises Failure."""
+        since = 0 if self._twin.faults.is_empty else self._twin.callbacks.last_id()
+        is_prevented = hit is not None and not hit.acts and hit.fault in REPLACED
+        document: dict[str, Any] | Failure | None = None
+        try:
+            if not is_prevented:
+                with self._twin.books.write():
+                    document = operation(self._twin, call)
+        finally:
+            await self._aftermath(call, operation, hit, since)
+        instead = faulty.failure_instead(hit, FAULTY.get(operation, "other")) if hit else None
+        if instead is not None:
+            raise instead
+        if isinstance(document, Failure):
+            raise document
+        return document
+
+    async def _aftermath(self, call: Call, operation: Operation, hit: Hit | None, since: int) -> None:
+        """What happens before the answer leaves, on bad days."""
+        fault = hit.fault if hit else ""
+        is_create = FAULTY.get(operation) == "create"
+        if fault == "paid_after_close" or (fault == "callback_first" and is_create):
+            number = call.path.get("out_trade_no") or str(call.body.get("out_trade_no", ""))
+            with self._twin.books.write():
+                cashier.pay_regardless(self._twin, mchid=call.mchid, out_trade_no=number)
+        if fault == "callback_first" and operation is refunds.refund:
+            refunds.hurry(self._twin, call)
+        await misbehaving.callbacks_first(self._twin, WECHAT, hit, since=since)
+
+    def _signed(
+        self, signer: tuple[WechatAccount, str] | None, status: int, body: bytes, number: int, hit: Hit | None
+    ) -> Answer:
         headers = {"Request-ID": wire.new_request_id(number)}
         if body:
             headers["Content-Type"] = "application/json; charset=utf-8"
         if signer is not None:
             account, signed_by = signer
-            headers |= wire.signed_headers(account.signers[signed_by], signed_by, body, now_ms=self._twin.now_ms())
-        return Response(body, status, headers)
+            headers |= faulty.signed_headers(account, signed_by, body, now_ms=self._twin.now_ms(), hit=hit)
+        return Answer(status=status, headers=headers, body=body)
 
     def _signer(self, request: Request) -> tuple[WechatAccount, str]:
         """Who calls, and which key answers: the one the request names, else the certificate (channels B.3)."""

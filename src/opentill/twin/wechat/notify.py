@@ -9,10 +9,11 @@ from opentill.base.outbound import Response
 from opentill.twin import times, trades
 from opentill.twin.callbacks import Callback, Letter, Style
 from opentill.twin.context import Context
+from opentill.twin.faults import Hit
 from opentill.twin.merchants import WECHAT, Merchants
 from opentill.twin.refunds import Refund, RefundState
 from opentill.twin.trades import Trade
-from opentill.twin.wechat import views, wire
+from opentill.twin.wechat import faulty, views, wire
 from opentill.twin.wechat.wire import Call
 
 # channels B.8: 15s/15s/30s/3m/10m/20m/30m/30m/30m/60m/3h/3h/3h/6h/6h
@@ -72,10 +73,14 @@ def echoed(twin: Context, call: Call, *, url: str, resource: dict[str, Any]) -> 
 def style(merchants: Merchants) -> Style:
     """How WeChat Pay delivers: one body, signed anew each time by the key that the merchant's request asked for."""
 
-    def write(callback: Callback, now_ms: int) -> Letter:
+    def write(callback: Callback, now_ms: int, hit: Hit | None) -> Letter:
         account = merchants.wechat.named(callback.merchant)
         body = callback.content.encode()
-        headers = wire.signed_headers(account.signers[callback.signed_by], callback.signed_by, body, now_ms=now_ms)
+        if hit is not None and hit.fault in ("wrong_amount", "wrong_app"):
+            body = _spoiled(account.merchant.api_v3_key, body, hit)
+        headers = faulty.signed_headers(account, callback.signed_by, body, now_ms=now_ms, hit=hit)
+        if hit is not None and hit.fault == "truncated":
+            body = body[: len(body) // 2]
         return Letter(
             headers=headers | {"Content-Type": "application/json", "Request-ID": wire.new_request_id(0)}, body=body
         )
@@ -135,3 +140,17 @@ def _queue(
         content=content,
         signed_by=signed_by,
     )
+
+
+def _spoiled(api_v3_key: str, body: bytes, hit: Hit) -> bytes:
+    """The same letter with another content, sealed anew."""
+    document = msgspec.json.decode(body, type=dict[str, Any])
+    resource = document["resource"]
+    plain = wire.unsealed(
+        api_v3_key, resource["ciphertext"], associated_data=resource["associated_data"], nonce=resource["nonce"]
+    )
+    content = msgspec.json.encode(faulty.spoiled(msgspec.json.decode(plain), hit))
+    nonce = wire.new_nonce(12)
+    resource["nonce"] = nonce
+    resource["ciphertext"] = wire.sealed(api_v3_key, content, associated_data=resource["associated_data"], nonce=nonce)
+    return msgspec.json.encode(document)

@@ -71,6 +71,15 @@ def apply_abnormal_refund(twin: Context, call: Call) -> dict[str, Any]:
     return views.refunded(twin.books, trades.by_id(twin.books, again.trade_id), again)
 
 
+def hurry(twin: Context, call: Call) -> None:
+    """Let the refund of this call succeed at once. For faults."""
+    number = str(call.body.get("out_refund_no", ""))
+    found = refunds.numbered(twin.books, wallet=WECHAT, merchant=call.mchid, out_refund_no=number)
+    if found is not None and found.state is RefundState.PROCESSING:
+        with twin.books.write():
+            finish(twin, found, RefundState.SUCCESS)
+
+
 def settle(twin: Context) -> int | None:
     """What is due succeeds. When the next refund is due."""
     for refund in refunds.due(twin.books, now_ms=twin.now_ms()):

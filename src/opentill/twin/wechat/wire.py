@@ -91,6 +91,12 @@ def sealed(api_v3_key: str, plain: bytes, *, associated_data: str, nonce: str) -
     return base64.b64encode(aead.encrypt(nonce.encode(), plain, associated_data.encode())).decode("ascii")
 
 
+def unsealed(api_v3_key: str, ciphertext: str, *, associated_data: str, nonce: str) -> bytes:
+    """What `sealed` has sealed."""
+    aead = AESGCM(api_v3_key.encode())
+    return aead.decrypt(nonce.encode(), base64.b64decode(ciphertext), associated_data.encode())
+
+
 def new_nonce(length: int = 32) -> str:
     return secrets.token_hex(length // 2 + 1)[:length]
 
