@@ -47,6 +47,21 @@ class Settings(BaseSettings):
         default="https://api.mch.weixin.qq.com",
         description="Base URL of WeChat Pay API v3. The sandbox sets the twin's.",
     )
+    alipay_oauth_base_url: str = Field(
+        default="https://openauth.alipay.com",
+        description="Base URL of Alipay's silent authorisation, where a link of `open.pay.h5` learns who opened it. "
+        "The sandbox sets the twin's.",
+    )
+    wechat_oauth_base_url: str = Field(
+        default="https://open.weixin.qq.com",
+        description="Base URL of WeChat's silent authorisation, where a link of `open.pay.h5` learns who opened it. "
+        "The sandbox sets the twin's.",
+    )
+    wechat_api_base_url: str = Field(
+        default="https://api.weixin.qq.com",
+        description="Base URL of the WeChat host that says whom an authorisation belongs to. "
+        "The sandbox sets the twin's.",
+    )
     notify_allow_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         default=(),
         description="Private networks that notifications may be sent to, as CIDRs separated by commas. "
@@ -88,7 +103,14 @@ class Settings(BaseSettings):
             return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("public_base_url", "alipay_base_url", "wechat_base_url")
+    @field_validator(
+        "public_base_url",
+        "alipay_base_url",
+        "wechat_base_url",
+        "alipay_oauth_base_url",
+        "wechat_oauth_base_url",
+        "wechat_api_base_url",
+    )
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
         return value.strip().rstrip("/")

@@ -11,6 +11,9 @@ SETTINGS_ZH = {
     "回调地址由它拼成，从不采信 Host 头。`opentill serve` 必须设置。",
     "alipay_base_url": "支付宝网关的地址（后面会接 `/gateway.do`）。沙箱中是模拟器的地址。",
     "wechat_base_url": "微信支付 API v3 的地址。沙箱中是模拟器的地址。",
+    "alipay_oauth_base_url": "支付宝静默授权的地址，`open.pay.h5` 的链接由此得知是谁打开的。沙箱中是模拟器的地址。",
+    "wechat_oauth_base_url": "微信静默授权的地址，`open.pay.h5` 的链接由此得知是谁打开的。沙箱中是模拟器的地址。",
+    "wechat_api_base_url": "微信用授权码换取付款人身份的接口地址。沙箱中是模拟器的地址。",
     "notify_allow_networks": "允许发送通知的内网网段，CIDR 格式，用逗号分隔。"
     "链路本地、云元数据、未指定和组播地址一律禁止。",
     "default_subject": "商户没有传 subject 时的订单描述。",

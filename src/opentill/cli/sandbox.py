@@ -129,6 +129,9 @@ def sandbox_settings(listener: socket.socket, host: str, data: Path) -> Settings
         public_base_url=base_url,
         alipay_base_url=f"{base_url}/twin/alipay",
         wechat_base_url=f"{base_url}/twin/wechat",
+        alipay_oauth_base_url=f"{base_url}/twin/alipay",
+        wechat_oauth_base_url=f"{base_url}/twin/wechat",
+        wechat_api_base_url=f"{base_url}/twin/wechat",
         notify_allow_networks=networks,
     )
 

@@ -54,6 +54,7 @@ def _wechat_settings(twin: Twin) -> dict[str, str]:
         "merchant_serial": merchant.merchant_serial,
         "merchant_private_key": merchant.merchant_private_key_pem,
         "api_v3_key": merchant.api_v3_key,
+        "app_secret": merchant.app_secret,
         "public_key_id": merchant.public_key_id,
         "public_key": merchant.public_key_pem,
     }
