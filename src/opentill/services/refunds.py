@@ -70,7 +70,14 @@ async def reserve(deployment: Deployment, caller: Caller, order: Order, wanted: 
     Raises: ORDER_NOT_PAID, REFUND_EXCEEDS_PAYMENT, REFUND_IN_PROGRESS, REFUND_REPEAT_DIFFERS, REFUND_CEILING.
     """
     for _ in range(MAX_RACES):
-        refund = await _planned(deployment, caller, order, wanted)
+        try:
+            refund = await _planned(deployment, caller, order, wanted)
+        except GatewayError:
+            # What stands in the way may be this very request, which came twice at once.
+            repeat = await find_repeat(deployment, caller, order, wanted)
+            if repeat is None:
+                raise
+            return repeat
         unit = [
             order_rows.reserve_refund(order, amount_fen=refund.amount_fen),
             rows.insert(refund),
