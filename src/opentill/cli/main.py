@@ -7,7 +7,7 @@ import typer
 from opentill import __version__
 from opentill.cli import admin, data
 from opentill.cli.sandbox import sandbox_command
-from opentill.cli.serve import serve_command
+from opentill.cli.serve import serve_command, worker_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command("sandbox")(sandbox_command)
 app.command("serve")(serve_command)
+app.command("worker")(worker_command)
 app.add_typer(admin.app, name="admin")
 app.add_typer(data.app, name="data")
 

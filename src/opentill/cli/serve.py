@@ -1,7 +1,10 @@
-"""`opentill serve`: the gateway for real money."""
+"""`opentill serve` and `opentill worker`: the gateway for real money, in one process or in many."""
 
 import asyncio
-from typing import Annotated
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated, NoReturn
 
 import typer
 import uvloop
@@ -9,37 +12,116 @@ import uvloop
 from opentill.base import logs
 from opentill.base.clock import MovableClock
 from opentill.base.config import Settings
-from opentill.cli.server import bind, serve
+from opentill.base.sealing import SealingError
+from opentill.cli.server import Lifeline, bind, serve, until_stopped
+from opentill.cli.supervisor import NotStarted, Supervisor
 from opentill.cli.wiring import open_deployment, worker_of
 from opentill.commands.registry import load_commands
+from opentill.services.deployment import Deployment
+from opentill.storage.database import DatabaseUnavailable, SchemaTooNew, SchemaTooOld
 from opentill.web import demo
 from opentill.web.app import build_app
 
+Host = Annotated[str | None, typer.Option(help="Address to listen on; default: OPENTILL_HOST.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; default: OPENTILL_PORT.")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=64,
+        help="Processes that answer requests. From 2 on they share the socket, a further one works (PostgreSQL only).",
+    ),
+]
+# What the parent of several processes hands to each; not for people.
+ListenFd = Annotated[int | None, typer.Option("--listen-fd", hidden=True)]
+LifelineFd = Annotated[int | None, typer.Option("--lifeline-fd", hidden=True)]
+
 
 def serve_command(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    host: Host = None,
+    port: Port = None,
+    workers: Workers = 1,
+    listen_fd: ListenFd = None,
+    lifeline_fd: LifelineFd = None,
 ) -> None:
-    """Run the gateway and its worker for real money, with the settings of the environment."""
+    """Run the gateway for real money, with the settings of the environment. SIGHUP restarts its processes in turn."""
+    settings = _settings(host, port)
+    if workers > 1 and not settings.database_url.startswith("postgresql://"):
+        raise typer.BadParameter("several processes need PostgreSQL; SQLite is for one")
+    try:
+        listener = socket.socket(fileno=listen_fd) if listen_fd is not None else bind(settings.host, settings.port)
+    except OSError as error:
+        _refuse(f"{settings.host}:{settings.port}: {error.strerror}")
+    lifeline = Lifeline(lifeline_fd) if lifeline_fd is not None else None
+    if workers == 1:
+        # Beside others there is a process of its own that works.
+        _run(_serve(settings, listener, lifeline=lifeline, works=lifeline is None))
+        return
+    serving = ["serve", "--listen-fd", str(listener.fileno())]
+    try:
+        asyncio.run(Supervisor([*[serving] * workers, ["worker"]], listener=listener).run())
+    except NotStarted as error:
+        raise typer.Exit(1) from error
+
+
+def worker_command(lifeline_fd: LifelineFd = None) -> None:
+    """Run only the work that time drives: notifications, questions to the wallets, refunds. Any number may run."""
+    settings = _settings(None, None)
+    _run(_work(settings, Lifeline(lifeline_fd) if lifeline_fd is not None else None))
+
+
+async def _serve(settings: Settings, listener: socket.socket, *, lifeline: Lifeline | None, works: bool) -> None:
+    async with _deployment(settings) as deployment:
+        commands = load_commands()
+        more = demo.routes(deployment, commands) if deployment.has_demo_pages else []
+        app = build_app(deployment, commands, more_routes=more)
+        if not works:
+            await serve(app, listener, lifeline=lifeline)
+            return
+        worker = worker_of(deployment)
+        worker.start()
+        try:
+            await serve(app, listener, lifeline=lifeline)
+        finally:
+            await asyncio.shield(worker.stop())
+
+
+async def _work(settings: Settings, lifeline: Lifeline | None) -> None:
+    async with _deployment(settings) as deployment:
+        worker = worker_of(deployment)
+        worker.start()
+        try:
+            await until_stopped(lifeline)
+        finally:
+            await asyncio.shield(worker.stop())
+
+
+@asynccontextmanager
+async def _deployment(settings: Settings) -> AsyncIterator[Deployment]:
+    async with open_deployment(
+        settings, clock=MovableClock(), public_base_url=settings.public_base_url, is_sandbox=False
+    ) as deployment:
+        yield deployment
+
+
+def _settings(host: str | None, port: int | None) -> Settings:
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = Settings.model_validate({**Settings().model_dump(), **given})
     if not settings.public_base_url.startswith(("http://", "https://")):
         raise typer.BadParameter("set OPENTILL_PUBLIC_BASE_URL to how wallets reach this gateway, https://…")
     logs.configure(level=settings.log_level)
-    uvloop.run(_serve(settings))
+    return settings
 
 
-async def _serve(settings: Settings) -> None:
-    clock = MovableClock()
-    listener = bind(settings.host, settings.port)
-    async with open_deployment(
-        settings, clock=clock, public_base_url=settings.public_base_url, is_sandbox=False
-    ) as deployment:
-        commands = load_commands()
-        more = demo.routes(deployment, commands) if deployment.has_demo_pages else []
-        worker = worker_of(deployment)
-        worker.start()
-        try:
-            await serve(build_app(deployment, commands, more_routes=more), listener)
-        finally:
-            await asyncio.shield(worker.stop())
+def _run(main: Coroutine[None, None, None]) -> None:
+    try:
+        uvloop.run(main)
+    except SchemaTooOld as error:
+        _refuse(f"{error}; run `opentill data migrate`")
+    except (SealingError, SchemaTooNew, DatabaseUnavailable, ValueError) as error:
+        _refuse(str(error))
+
+
+def _refuse(reason: str) -> NoReturn:
+    typer.echo(f"Cannot start: {reason}", err=True)
+    raise typer.Exit(1)

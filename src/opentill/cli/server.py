@@ -5,6 +5,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,8 +15,33 @@ GRACE_S = 15
 BACKLOG = 1024
 
 
+class Lifeline:
+    """Ties a process to the parent that started it: ready is said on it, and it ends when the parent is gone."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._socket.setblocking(False)
+
+    def say_ready(self) -> None:
+        self._socket.send(b"r")
+
+    async def parent_gone(self) -> None:
+        """Return when the parent has let go, by stopping or by dying."""
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().sock_recv(self._socket, 1)
+
+
 class _Server(uvicorn.Server):
     """uvicorn re-raises the signal it was stopped by; we stop by returning, so that everything else is closed too."""
+
+    def __init__(self, config: uvicorn.Config, lifeline: Lifeline | None) -> None:
+        super().__init__(config)
+        self._lifeline = lifeline
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._lifeline is not None:
+            self._lifeline.say_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,8 +73,8 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM."""
+async def serve(app: ASGIApp, listener: socket.socket, *, lifeline: Lifeline | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, or until the parent of `lifeline` is gone."""
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -62,4 +88,28 @@ async def serve(app: ASGIApp, listener: socket.socket) -> None:
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
     )
-    await _Server(config).serve(sockets=[listener])
+    server = _Server(config, lifeline)
+    watching = asyncio.create_task(_exit_with_parent(server, lifeline)) if lifeline else None
+    await server.serve(sockets=[listener])
+    if watching:
+        watching.cancel()
+
+
+async def until_stopped(lifeline: Lifeline | None) -> None:
+    """For a process that does not serve: return on SIGINT, SIGTERM, or when the parent is gone."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(stopping.wait())}
+    if lifeline:
+        lifeline.say_ready()
+        waits.add(asyncio.ensure_future(lifeline.parent_gone()))
+    _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+
+
+async def _exit_with_parent(server: uvicorn.Server, lifeline: Lifeline) -> None:
+    await lifeline.parent_gone()
+    server.should_exit = True

@@ -1,0 +1,119 @@
+"""Several processes on one socket: a parent holds it, restarts who dies, and on SIGHUP replaces them one by one."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opentill.base.logs import logger
+
+READY_TIMEOUT_S = 30.0
+"""How long a new process may take until it answers."""
+STOP_TIMEOUT_S = 30.0
+"""How long a process may take to finish what it began before it is killed."""
+RESTART_WAIT_S = 1.0
+
+_log = logger("supervisor")
+
+
+class NotStarted(Exception):
+    """A process ended before it was ready at the first start; it said why itself."""
+
+
+@dataclass
+class _Child:
+    """A process and our end of its lifeline: it says ready there, and stops when our end is gone."""
+
+    process: asyncio.subprocess.Process
+    lifeline: socket.socket
+
+    async def ready(self) -> bool:
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.wait_for(loop.sock_recv(self.lifeline, 1), READY_TIMEOUT_S) == b"r"
+        except TimeoutError:
+            return False
+
+    async def stop(self) -> None:
+        if self.process.returncode is None:
+            self.process.terminate()
+        try:
+            await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+        self.lifeline.close()
+
+
+class Supervisor:
+    """Keeps one process alive per command of `commands`; each is `opentill` with these arguments."""
+
+    def __init__(self, commands: Sequence[Sequence[str]], *, listener: socket.socket) -> None:
+        self._commands = commands
+        self._listener = listener
+        self._children: list[_Child] = []
+        self._stopping = asyncio.Event()
+        self._rolling: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Until SIGINT or SIGTERM; SIGHUP replaces every process by a new one without dropping a request.
+
+        Raises: NotStarted.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._start_rolling)
+        self._children = [await self._start(command) for command in self._commands]
+        if not all(await asyncio.gather(*(child.ready() for child in self._children))):
+            await self._stop_all()
+            raise NotStarted
+        keeping = [asyncio.create_task(self._keep(place)) for place in range(len(self._commands))]
+        await self._stopping.wait()
+        for task in (*keeping, self._rolling):
+            if task is not None:
+                task.cancel()
+        await self._stop_all()
+
+    async def _stop_all(self) -> None:
+        await asyncio.gather(*(child.stop() for child in self._children))
+
+    async def _keep(self, place: int) -> None:
+        """Start a process anew when it ends without having been asked to."""
+        while True:
+            child = self._children[place]
+            await child.process.wait()
+            if child is not self._children[place]:
+                continue  # it was replaced
+            _log.error("process died", command=self._commands[place][0], exit_code=child.process.returncode)
+            child.lifeline.close()
+            await asyncio.sleep(RESTART_WAIT_S)
+            self._children[place] = await self._start(self._commands[place])
+
+    def _start_rolling(self) -> None:
+        if self._rolling is None or self._rolling.done():
+            self._rolling = asyncio.create_task(self._roll())
+
+    async def _roll(self) -> None:
+        """One at a time, so that the others carry the load; a new process that does not get ready is given up."""
+        for place, command in enumerate(self._commands):
+            new = await self._start(command)
+            if not await new.ready():
+                _log.error("new process not ready, the old ones stay", command=command[0])
+                await new.stop()
+                return
+            old, self._children[place] = self._children[place], new
+            await old.stop()
+
+    async def _start(self, command: Sequence[str]) -> _Child:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        arguments = ["-m", "opentill.cli.main", *command, "--lifeline-fd", str(theirs.fileno())]
+        # A session of its own: Ctrl-C reaches the parent alone, which then stops the others in order.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, pass_fds=(theirs.fileno(), self._listener.fileno()), start_new_session=True
+        )
+        theirs.close()
+        return _Child(process, ours)
