@@ -11,7 +11,7 @@ from opentill.base.errors import CATALOGUE
 from opentill.cli.reference import documents, main
 from opentill.cli.reference_examples import encodings, example_form
 from opentill.cli.reference_markdown import anchor, duration, table
-from opentill.cli.reference_tables import metric_families, shell_commands, variable
+from opentill.cli.reference_tables import metric_families, shell_commands, shown_options, variable
 from opentill.cli.reference_zh import SETTINGS_ZH
 from opentill.commands.registry import Command, load_commands
 from opentill.protocol.forms import read_form
@@ -117,13 +117,13 @@ def test_every_command_is_documented_with_its_options() -> None:
     for words, command in shell_commands():
         section = section_of(text, words)
         assert command.help, words
-        for option in (param for param in command.params if param.param_type_name == "option"):
+        for option in shown_options(command):
             assert f"`{', '.join(option.opts)}`" in section, (words, option.name)
 
 
 def test_every_option_says_what_it_means() -> None:
     for words, command in shell_commands():
-        for option in (param for param in command.params if param.param_type_name == "option"):
+        for option in shown_options(command):
             assert option.help, (words, option.name)
 
 

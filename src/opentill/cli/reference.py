@@ -3,7 +3,11 @@
 import sys
 from pathlib import Path
 
-from opentill.cli.reference_markdown import CHINESE, ENGLISH
+from jinja2 import Environment, StrictUndefined
+
+from opentill.cli.reference_channels import alipay_table, wechat_table
+from opentill.cli.reference_limits import limits_table
+from opentill.cli.reference_markdown import CHINESE, ENGLISH, notice
 from opentill.cli.reference_protocol import protocol_page
 from opentill.cli.reference_tables import commands_page, errors_page, metrics_page, settings_page
 
@@ -20,7 +24,15 @@ def documents(docs: Path) -> dict[str, str]:
         "settings.zh-CN.md": settings_page(CHINESE),
         "commands.md": commands_page(),
         "metrics.md": metrics_page(),
+        "operations.md": _filled(parts / "operations.md", limits=limits_table()),
+        "channels.md": _filled(parts / "channels.md", alipay=alipay_table(), wechat=wechat_table()),
     }
+
+
+def _filled(prose: Path, **tables: str) -> str:
+    """Prose with tables in it."""
+    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(prose.read_text("utf-8"))  # noqa: S701
+    return template.render(notice=notice("`docs/parts/` and the tables in `src/opentill/`"), **tables) + "\n"
 
 
 def main(arguments: list[str]) -> int:

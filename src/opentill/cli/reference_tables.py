@@ -14,6 +14,7 @@ from opentill.base.errors import CATALOGUE, CatalogueEntry
 from opentill.base.metrics import Metrics
 from opentill.cli.main import app
 from opentill.cli.reference_markdown import CHINESE, code, fence, notice, table
+from opentill.cli.reference_rules import rules_table
 from opentill.cli.reference_zh import SETTINGS_ZH
 from opentill.web.pages import read_texts
 
@@ -55,14 +56,14 @@ def settings_page(language: str) -> str:
     if is_chinese:
         title, heads = "设置", ("环境变量", "默认值", "取值", "说明")
         text = (
-            "每个设置都是一个环境变量，启动时读取。接入商、收银员和钱包账户的设置不在这里，而在数据库中，"
+            "每个设置都是一个环境变量，启动时读取。商户、收银员和钱包账户的设置不在这里，而在数据库中，"
             "见 [commands.md](commands.md)（英文）。"
         )
     else:
         title, heads = "Settings", ("Variable", "Default", "Values", "Meaning")
         text = (
-            "Every setting is an environment variable, read at start. What belongs to an integrator, a cashier or a "
-            "wallet account is not here but in the database: see [commands.md](commands.md)."
+            "Every setting is an environment variable, read at start. What belongs to a merchant, a cashier or a wallet "
+            "account is not here but in the database: see [commands.md](commands.md)."
         )
     rows = [
         (
@@ -73,7 +74,14 @@ def settings_page(language: str) -> str:
         )
         for name, field in Settings.model_fields.items()
     ]
-    return _page(title, "`src/opentill/base/config.py`", f"{text}\n\n{table(heads, rows)}")
+    rules_title = "## 接入商的规则" if is_chinese else "## Rules of an integrator"
+    rules_text = (
+        "用 `opentill admin app set APP 规则=值` 修改，两秒内生效。值按 JSON 书写，或直接写文本。"
+        if is_chinese
+        else "Changed with `opentill admin app set APP RULE=VALUE`, felt within two seconds. A value is JSON or plain text."
+    )
+    body = "\n\n".join([text, table(heads, rows), rules_title, rules_text, rules_table(language)])
+    return _page(title, "`src/opentill/base/config.py` and `src/opentill/domain/parties.py`", body)
 
 
 def variable(name: str) -> str:
@@ -94,6 +102,11 @@ def commands_page() -> str:
 def shell_commands() -> Iterator[tuple[str, Any]]:
     """Every command that does something, with its words: `opentill admin app add`."""
     yield from _leaves(PROGRAM, typer.main.get_command(app))
+
+
+def shown_options(command: Any) -> list[Any]:
+    """The options that are for people."""
+    return [param for param in command.params if param.param_type_name == "option" and not param.hidden]
 
 
 def metrics_page() -> str:
@@ -178,7 +191,7 @@ def _leaves(words: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _command_section(words: str, command: Any) -> str:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    options = [param for param in command.params if param.param_type_name == "option"]
+    options = shown_options(command)
     usage = " ".join([words, *(_metavar(argument) for argument in arguments), *(["[OPTIONS]"] if options else [])])
     section = [f"## {words}", (command.help or "").strip(), fence("text", usage)]
     rows = [(code(_metavar(argument)), argument.help or "", _needed(argument)) for argument in arguments]
