@@ -279,7 +279,7 @@ class World:
         """A second worker with a deployment of its own on the same database: another process as far as it can tell."""
         settings = self.deployment.settings
         async with open_deployment(
-            settings, clock=self.clock, public_base_url=self.base_url, is_sandbox=self.deployment.is_sandbox
+            settings, clock=self.clock, public_base_url=settings.public_base_url, is_sandbox=self.deployment.is_sandbox
         ) as deployment:
             worker = worker_of(deployment)
             worker.start()
@@ -339,7 +339,8 @@ async def running(on: Ground, *, works: bool = True, is_sandbox: bool = True, **
     """Gateway, twin and worker on `on`, at a new port.
 
     `works=False`: without the worker (`world.worker.start()` starts it; say so in `world.workers`). `is_sandbox=False`:
-    the gateway believes that the money is real. `settings`: fields of `Settings` to replace.
+    the gateway believes that the money is real. `settings`: fields of `Settings` to replace; the wallets send their
+    callbacks to `public_base_url`, by default the gateway.
     """
     logs.configure(stream=on.log)
     async with AsyncExitStack() as stack:
@@ -350,7 +351,7 @@ async def running(on: Ground, *, works: bool = True, is_sandbox: bool = True, **
         await twin.start()
         stack.push_async_callback(twin.stop)
         deployment = await stack.enter_async_context(
-            open_deployment(given, clock=on.clock, public_base_url=base_url, is_sandbox=True)
+            open_deployment(given, clock=on.clock, public_base_url=given.public_base_url, is_sandbox=True)
         )
         deployment = dataclasses.replace(deployment, is_sandbox=is_sandbox)
         administration = await stack.enter_async_context(open_administration(given, clock=on.clock, actor="test"))
