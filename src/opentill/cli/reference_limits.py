@@ -1,4 +1,4 @@
-"""The table of limits, waits and lifetimes in the operations page: what they are in the code, not what they once were."""
+"""The table of limits, waits and lifetimes in the operations page, as they are in the code."""
 
 from opentill.base import outbound
 from opentill.base.config import Settings

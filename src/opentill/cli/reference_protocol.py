@@ -39,7 +39,7 @@ _RECEIVERS = (
     ("Go", "go", "receiver.go"),
 )
 _UNKNOWN_OUTCOMES = ("SYSTEM_ERROR", "STORAGE_UNAVAILABLE", "CHANNEL_TIMEOUT")
-_REFUND = "open.pay.refund"
+_SCAN, _REFUND = "open.pay.scan", "open.pay.refund"
 _GOODS = (
     '[{"goods_id": "c-01", "goods_num": "6901234567892", "goods_name": "一杯咖啡", '
     '"sell_amount": "1", "goods_price": "0.01"}]'
@@ -97,8 +97,10 @@ def protocol_page(parts: Path, language: str) -> str:
 
 
 def _values(parts: Path, language: str, words: _Words) -> dict[str, Any]:
-    commands = load_commands()
-    scan = commands["open.pay.scan"]
+    found = load_commands()
+    # What most integrators begin with comes first.
+    commands = {_SCAN: found[_SCAN], **found}
+    scan = commands[_SCAN]
     vector = rsa2_vector(parts / RSA2_VECTOR_FILE, scan)
     # A GatewayError of the catalogue serves as the example: the one failure the published pages show.
     failure = json.loads(reply.failure(GatewayError("COMMAND_MISSING")))

@@ -62,8 +62,8 @@ def settings_page(language: str) -> str:
     else:
         title, heads = "Settings", ("Variable", "Default", "Values", "Meaning")
         text = (
-            "Every setting is an environment variable, read at start. What belongs to a merchant, a cashier or a wallet "
-            "account is not here but in the database: see [commands.md](commands.md)."
+            "Every setting is an environment variable, read at start. What belongs to a merchant, a cashier or a "
+            "wallet account is not here but in the database: see [commands.md](commands.md)."
         )
     rows = [
         (
@@ -78,7 +78,8 @@ def settings_page(language: str) -> str:
     rules_text = (
         "用 `opentill admin app set APP 规则=值` 修改，两秒内生效。值按 JSON 书写，或直接写文本。"
         if is_chinese
-        else "Changed with `opentill admin app set APP RULE=VALUE`, felt within two seconds. A value is JSON or plain text."
+        else "Changed with `opentill admin app set APP RULE=VALUE`, felt within two seconds. A value is JSON or "
+        "plain text."
     )
     body = "\n\n".join([text, table(heads, rows), rules_title, rules_text, rules_table(language)])
     return _page(title, "`src/opentill/base/config.py` and `src/opentill/domain/parties.py`", body)
