@@ -87,7 +87,7 @@ def test_the_state_is_read_as_in_a_query(node: dict[str, Any], outcome: Outcome)
     ("status", "outcome"),
     [
         ("SUCCESS", RefundOutcome.SUCCEEDED),
-        ("ABNORMAL", RefundOutcome.PENDING),
+        ("ABNORMAL", RefundOutcome.NEEDS_PERSON),
         ("CLOSED", RefundOutcome.REFUSED),
         ("SOMETHING_NEW", RefundOutcome.UNKNOWN),
     ],

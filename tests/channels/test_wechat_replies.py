@@ -347,7 +347,7 @@ NO_REFUND = wechat_error(404, "RESOURCE_NOT_EXISTS")
 REFUND_STATES = [
     ("SUCCESS", RefundOutcome.SUCCEEDED),
     ("PROCESSING", RefundOutcome.PENDING),
-    ("ABNORMAL", RefundOutcome.PENDING),
+    ("ABNORMAL", RefundOutcome.NEEDS_PERSON),
     ("CLOSED", RefundOutcome.REFUSED),
     ("SOMETHING_NEW", RefundOutcome.UNKNOWN),
     ("", RefundOutcome.UNKNOWN),

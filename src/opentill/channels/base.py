@@ -31,6 +31,8 @@ class RefundOutcome(Enum):
     SUCCEEDED = "succeeded"
     PENDING = "pending"
     """Accepted, money not yet back."""
+    NEEDS_PERSON = "needs person"
+    """Accepted, but the wallet can't pay it out: somebody must act in its console. Not over."""
     REFUSED = "refused"
     """Certainly not executed under this number, and it never will be without a new request."""
     RETRY = "retry"

@@ -55,11 +55,11 @@ _REFUND = {
 
 _REFUND_QUERY = {"RESOURCENOTEXISTS": RefundOutcome.NOT_FOUND}
 
-# channels B.7. ABNORMAL needs a person, who can still send the money on its way: not over.
+# channels B.7. ABNORMAL: a person can still send the money on its way.
 _REFUND_STATES = {
     "SUCCESS": RefundOutcome.SUCCEEDED,
     "PROCESSING": RefundOutcome.PENDING,
-    "ABNORMAL": RefundOutcome.PENDING,
+    "ABNORMAL": RefundOutcome.NEEDS_PERSON,
     "CLOSED": RefundOutcome.REFUSED,
 }
 

@@ -1,14 +1,11 @@
 """Ending an order that is not paid: at the wallet first, then here (design 5; protocol 4.2, 4.7)."""
 
-import msgspec
-
 from opentill.base.errors import GatewayError
 from opentill.channels.base import Answer, Outcome
 from opentill.domain.order import Order, OrderState, PaymentWay
 from opentill.protocol.words import CHANNEL_TITLES
-from opentill.services import orders, refunds
+from opentill.services import orders
 from opentill.services.deployment import Deployment
-from opentill.storage.trades import OpenTrade
 
 BY_REQUEST = "reverse"
 BY_US = "expiry"
@@ -51,7 +48,7 @@ async def watch(deployment: Deployment, order: Order) -> None:
             answer = await channel.close(account.opened, trade.trade_no)
             orders.count_call(deployment, trade.channel, "close", answer)
         if answer.payment is not None:
-            await _record_money(deployment, order, answer, trade=trade)
+            order = await orders.record_outcome(deployment, order, answer, said=orders.said_of_trade(trade, "watch"))
 
 
 async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -> Order:
@@ -68,7 +65,7 @@ async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -
             answer = await channel.close(account.opened, trade.trade_no)
             orders.count_call(deployment, trade.channel, "close", answer)
         if answer.payment is not None:
-            return await _record_money(deployment, order, answer, trade=trade)
+            return await orders.record_outcome(deployment, order, answer, said=orders.said_of_trade(trade, source))
         if not _is_ended(deployment, order, answer, source=source):
             return order
     return await _end(deployment, order, source=source)
@@ -76,24 +73,14 @@ async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -
 
 def _is_ended(deployment: Deployment, order: Order, answer: Answer, *, source: str) -> bool:
     if answer.outcome is Outcome.CLOSED:
-        return True
+        # Money was given back, but of what payment the wallet did not say: ask again.
+        return not answer.was_refunded
     if answer.outcome is not Outcome.NOT_FOUND:
         return False
     # The wallet knows no such trade. A charge then never happened; a QR code may still be scanned until it is dead:
     # on request that counts as reversed and the order is watched (protocol 4.7), else we wait (design 5).
     is_dead = order.is_dead_at(deployment.clock.now_ms())
     return order.way is PaymentWay.BARCODE or source == BY_REQUEST or is_dead
-
-
-async def _record_money(deployment: Deployment, order: Order, answer: Answer, *, trade: OpenTrade) -> Order:
-    """Ending found the trade paid. If the wallet gave the money back while undoing it, that is recorded too."""
-    said = orders.said_of_trade(trade, "end")
-    paid = msgspec.structs.replace(answer, outcome=Outcome.PAID)
-    order = await orders.record_outcome(deployment, order, paid, said=said, is_told=not answer.was_refunded)
-    if answer.was_refunded and order.state is OrderState.PAID:
-        await refunds.record_returned(deployment, order)
-        return await orders.reread(deployment, order)
-    return order
 
 
 async def _end(deployment: Deployment, order: Order, *, source: str) -> Order:

@@ -78,17 +78,18 @@ async def record_outcome(
     *,
     said: Said,
     ended_as: OrderState = OrderState.CLOSED,
-    is_told: bool = True,
 ) -> Order:
     """The one door: what a wallet said changes the order, with history, statistics and the debt to notify in one unit.
 
     Safe to repeat and to race: the move names the state it expects; who loses decides anew on what it finds.
-    `ended_as`: the state an unpaid order ends in when the wallet says closed. `is_told`: whether money is notified.
+    `ended_as`: the state an unpaid order ends in when the wallet says closed.
     """
     for _ in range(MAX_RACES):
         now_ms = deployment.clock.now_ms()
-        if answer.outcome is Outcome.PAID and answer.payment is not None:
-            changed, unit = await plan_payment(deployment, order, answer.payment, said, is_told=is_told, now_ms=now_ms)
+        if answer.payment is not None:
+            changed, unit = await plan_payment(
+                deployment, order, answer.payment, said, was_refunded=answer.was_refunded, now_ms=now_ms
+            )
         else:
             changed, unit = _plan_word(order, answer, said, ended_as=ended_as, now_ms=now_ms)
         if not unit:

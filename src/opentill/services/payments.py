@@ -11,6 +11,7 @@ from opentill.domain.parties import AppRules
 from opentill.domain.refund import Refund, RefundCause, RefundState
 from opentill.services.deployment import Deployment
 from opentill.services.notifications import owe_notification
+from opentill.services.sales import count_refund
 from opentill.storage import history, refunds, stats
 from opentill.storage import orders as rows
 from opentill.storage.database import Step
@@ -29,11 +30,11 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def plan_payment(
-    deployment: Deployment, order: Order, payment: Payment, said: Said, *, is_told: bool, now_ms: int
+    deployment: Deployment, order: Order, payment: Payment, said: Said, *, was_refunded: bool, now_ms: int
 ) -> tuple[Order, list[Step]]:
     """The order afterwards and the unit that gets it there; an empty unit: this payment is known already.
 
-    `is_told`: whether the merchant is notified (not when undoing a charge found it paid and gave the money back).
+    `was_refunded`: undoing a charge found it paid and gave the money back, so it is received and refunded in one.
     """
     if await rows.is_payment_known(
         deployment.database,
@@ -65,14 +66,41 @@ async def plan_payment(
         stats.count_payment(paid, now_ms=now_ms),
         *_count_goods(paid, now_ms),
     ]
+    if was_refunded:
+        return _returned(paid, unit, now_ms)
     policy = (await _rules(deployment, order)).late_payment if is_late else ACCEPT
     if policy == REFUND:
         unit += [rows.reserve_refund(paid, amount_fen=paid.received_fen), refunds.insert(_late_refund(paid, now_ms))]
         paid = msgspec.structs.replace(paid, refunding_fen=paid.received_fen)
     # Held money waits for a person, who decides whether the merchant may deliver.
-    if is_told and policy == ACCEPT:
+    if policy == ACCEPT:
         unit += owe_notification(paid, now_ms=now_ms)
     return paid, unit
+
+
+def _returned(paid: Order, unit: list[Step], now_ms: int) -> tuple[Order, list[Step]]:
+    """The wallet has given the payment back already: a settled refund, nothing to send and nobody to tell."""
+    refund = msgspec.structs.replace(
+        _refund(
+            paid,
+            cause=RefundCause.REVERSED,
+            amount_fen=paid.received_fen,
+            wallet_fen=paid.amount_fen,
+            reason="撤销时由钱包退回",
+            now_ms=now_ms,
+        ),
+        state=RefundState.SUCCEEDED,
+        ended_at_ms=now_ms,
+        due_at_ms=0,
+    )
+    unit += [
+        rows.reserve_refund(paid, amount_fen=refund.amount_fen),
+        rows.settle_refund(paid, amount_fen=refund.amount_fen, refunded_at_ms=now_ms),
+        refunds.insert(refund),
+        _event(paid, now_ms, "REFUND_SUCCEEDED", {"refund_no": refund.refund_no, "cause": refund.cause.value}),
+        *count_refund(paid, amount_fen=refund.amount_fen, now_ms=now_ms),
+    ]
+    return msgspec.structs.replace(paid, refunded_fen=refund.amount_fen, refunded_at_ms=now_ms), unit
 
 
 def _paid(order: Order, payment: Payment, said: Said, *, is_late: bool, now_ms: int) -> Order:

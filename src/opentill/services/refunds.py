@@ -147,41 +147,6 @@ async def record_answer(deployment: Deployment, refund: Refund, answer: RefundAn
     raise GatewayError("BUSY", note="the order's refunds kept moving")
 
 
-async def record_returned(deployment: Deployment, order: Order) -> None:
-    """The wallet gave a payment back while undoing its charge: all of it is refunded, nothing is to be sent."""
-    now_ms = deployment.clock.now_ms()
-    refund = Refund(
-        app_id=order.app_id,
-        refund_no=numbers.new_order_no(numbers.REFUND, app_id=order.app_id, now_ms=now_ms),
-        order_no=order.order_no,
-        local_refund_no="",
-        request_sign="",
-        operator_id=order.operator_id,
-        trade_no=order.trade_no,
-        channel=order.channel,
-        account_id=order.account_id,
-        cause=RefundCause.REVERSED,
-        amount_fen=order.received_fen,
-        wallet_fen=order.amount_fen,
-        reason="撤销时由钱包退回",
-        state=RefundState.SUCCEEDED,
-        created_at_ms=now_ms,
-        ended_at_ms=now_ms,
-        due_at_ms=0,
-    )
-    unit = [
-        order_rows.reserve_refund(order, amount_fen=refund.amount_fen),
-        order_rows.settle_refund(order, amount_fen=refund.amount_fen, refunded_at_ms=now_ms),
-        rows.insert(refund),
-        _event(refund, now_ms, "REFUND_SUCCEEDED", {"cause": refund.cause.value}),
-        *count_refund(order, amount_fen=refund.amount_fen, now_ms=now_ms),
-    ]
-    try:
-        await deployment.database.write(unit)
-    except StepFailed:
-        _log.info("returned before", order_no=order.order_no)
-
-
 async def _planned(deployment: Deployment, caller: Caller, order: Order, wanted: Wanted) -> Refund:
     """The refund to reserve, from the order as it was read; the reservation fails if that is old by then."""
     if order.state is not OrderState.PAID:
@@ -287,7 +252,7 @@ async def _plan_next(deployment: Deployment, refund: Refund, answer: RefundAnswe
     problem = "" if answer.outcome is RefundOutcome.PENDING else f"{answer.code} {answer.message}".strip()
     due_at_ms = next_ask_ms(refund.asks, now_ms=now_ms)
     unit = [rows.plan(refund, due_at_ms=due_at_ms, problem=problem)]
-    if now_ms - refund.created_at_ms > STUCK_AFTER_MS:
+    if answer.outcome is RefundOutcome.NEEDS_PERSON or now_ms - refund.created_at_ms > STUCK_AFTER_MS:
         unit.append(order_rows.flag(refund.app_id, refund.order_no, attention=STUCK))
         deployment.metrics.alarms.labels(STUCK).inc()
         _log.error("stuck", refund_no=refund.refund_no, problem=problem)
