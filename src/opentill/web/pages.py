@@ -60,7 +60,7 @@ class Pages:
         response = HTMLResponse(html, headers=_HEADERS)
         response.headers["Content-Language"] = self.texts[language]["site"]["language"]
         if request.query_params.get("lang") == language:
-            response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR_S, httponly=True, samesite="lax")
+            response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR_S, samesite="lax")
         return response
 
 
