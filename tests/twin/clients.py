@@ -4,6 +4,7 @@ They sign and verify with `cryptography` alone and share nothing with the twin, 
 """
 
 import base64
+import hashlib
 import json
 import re
 import secrets
@@ -118,6 +119,21 @@ def verified_notify(merchant: AlipayMerchant, form: Mapping[str, str]) -> dict[s
     message = "&".join(f"{name}={content[name]}" for name in sorted(content))
     verify(merchant.alipay_public_key_pem, message.encode(), form["sign"])
     return content
+
+
+def certificate_names(merchant: AlipayMerchant) -> dict[str, str]:
+    """The parameters that certificate mode adds."""
+    return {
+        "app_cert_sn": certificate_sn(merchant.app_cert_pem),
+        "alipay_root_cert_sn": certificate_sn(merchant.alipay_root_cert_pem),
+    }
+
+
+def certificate_sn(pem: str) -> str:
+    """MD5 of the issuer's name, written backwards, and the serial in decimal (channels A.5)."""
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    issuer = ",".join(part.rfc4514_string() for part in reversed(list(certificate.issuer)))
+    return hashlib.md5(f"{issuer}{certificate.serial_number}".encode()).hexdigest()
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 
 from opentill.base.clock import real_now_ms
 from tests.twin.clients import AlipayClient, china_text, sign
-from tests.twin.world import NOON_MS, world
+from tests.twin.world import FAR_MS, world
 
 BIZ: dict[str, Any] = {"out_trade_no": "T1", "total_amount": "12.30", "subject": "茶 + 水"}
 
@@ -135,14 +135,14 @@ async def test_a_body_that_is_no_json_object_is_refused(tmp_path: Path) -> None:
     [(-900_000, "10000"), (-901_000, "isv.invalid-timestamp"), (900_000, "10000"), (901_000, "isv.invalid-timestamp")],
 )
 async def test_timestamps_may_differ_by_a_quarter_of_an_hour(tmp_path: Path, skew_ms: int, code: str) -> None:
-    async with world(tmp_path / "twin.sqlite3") as w:
-        answer = await w.alipay(timestamp=china_text(NOON_MS + skew_ms)).call("precreate", BIZ)
+    async with world(tmp_path / "twin.sqlite3", now_ms=FAR_MS) as w:
+        answer = await w.alipay(timestamp=china_text(FAR_MS + skew_ms)).call("precreate", BIZ)
 
         assert answer.code == code
 
 
 async def test_the_real_time_is_accepted_although_the_clock_was_moved(tmp_path: Path) -> None:
-    async with world(tmp_path / "twin.sqlite3") as w:
+    async with world(tmp_path / "twin.sqlite3", now_ms=FAR_MS) as w:
         answer = await w.alipay(timestamp=china_text(real_now_ms())).call("precreate", BIZ)
 
         assert answer.code == "10000"

@@ -98,7 +98,4 @@ async def test_trades_are_listed_newest_first_and_filtered(tmp_path: Path) -> No
 )
 async def test_the_pages_are_there(tmp_path: Path, path: str, content_type: str) -> None:
     async with world(tmp_path / "twin.sqlite3") as w, w.http.get(w.base_url + path) as reply:
-        text = await reply.text()
-
         assert (reply.status, reply.headers["Content-Type"].startswith(content_type)) == (200, True)
-        assert "api/pay" in text

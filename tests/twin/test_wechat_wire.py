@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from opentill.base.clock import real_now_ms
 from tests.twin.clients import WechatClient, opened, verify_wechat
 from tests.twin.test_wechat_trades import NATIVE, by_order, code_url, order
-from tests.twin.world import NOON_MS, World, world
+from tests.twin.world import FAR_MS, NOON_MS, World, world
 
 GAPS_S = [15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10_800, 10_800, 10_800, 21_600, 21_600]
 
@@ -88,7 +88,7 @@ async def test_a_changed_request_is_not_signed(tmp_path: Path, part: str) -> Non
 
 @pytest.mark.parametrize(("skew_ms", "status"), [(-300_000, 404), (-301_000, 401), (300_000, 404), (301_000, 401)])
 async def test_timestamps_may_differ_by_five_minutes(tmp_path: Path, skew_ms: int, status: int) -> None:
-    async with world(tmp_path / "twin.sqlite3") as w:
+    async with world(tmp_path / "twin.sqlite3", now_ms=FAR_MS) as w:
         client = WechatClient(
             w.http, w.base_url + "/wechat", w.twin.wechat_merchant(), lambda: w.clock.now_ms() + skew_ms, ""
         )
@@ -99,7 +99,7 @@ async def test_timestamps_may_differ_by_five_minutes(tmp_path: Path, skew_ms: in
 
 
 async def test_the_real_time_is_accepted_although_the_clock_was_moved(tmp_path: Path) -> None:
-    async with world(tmp_path / "twin.sqlite3") as w:
+    async with world(tmp_path / "twin.sqlite3", now_ms=FAR_MS) as w:
         client = WechatClient(w.http, w.base_url + "/wechat", w.twin.wechat_merchant(), real_now_ms, "")
 
         answer = await client.call("GET", by_order(w))

@@ -24,6 +24,7 @@ from opentill.twin.app import Twin
 from tests.twin.clients import AlipayClient, WechatClient
 
 NOON_MS = 1_795_406_400_000  # 2026-11-23 12:00:00 in China
+FAR_MS = NOON_MS + 3650 * 86_400_000  # far from the real time, which the wallets accept as well
 
 
 @dataclass

@@ -17,6 +17,7 @@ from opentill.twin.context import Context
 from opentill.twin.control import Control
 from opentill.twin.faults import Faults
 from opentill.twin.merchants import ALIPAY, WECHAT, AlipayMerchant, Merchants, WechatMerchant
+from opentill.twin.merchants_api import MerchantsApi, enroll_first
 from opentill.twin.settling import Settling
 from opentill.twin.travel import Quiet, Travel, stored_shift_ms
 from opentill.twin.wechat import gateway as wechat_gateway
@@ -56,12 +57,13 @@ class Twin:
             refund_delay_ms=refund_delay_ms,
         )
         self._travel = Travel(self._context, quiet)
-        control = Control(self._context, self._travel)
+        parts = (Api(self._context), Control(self._context, self._travel), MerchantsApi(self._context))
+        api = [route for part in parts for route in part.routes()]
         self.app = Starlette(
             routes=[
                 Mount("/wechat", routes=wechat_gateway.Gateway(self._context).routes()),
                 Mount("/alipay", routes=alipay_gateway.Gateway(self._context).routes()),
-                Mount("/api", routes=[*Api(self._context).routes(), *control.routes()]),
+                Mount("/api", routes=api),
                 *phone.routes(),
             ]
         )
@@ -73,7 +75,8 @@ class Twin:
         """
         self._context.books.open()
         merchants = self._context.merchants
-        merchants.open(now_ms=self._context.now_ms())
+        if not merchants.load():
+            enroll_first(self._context)
         self._context.callbacks.start({ALIPAY: alipay_notify.style(merchants), WECHAT: wechat_notify.style(merchants)})
         self._context.settling.start(lambda: wechat_refunds.settle(self._context))
 

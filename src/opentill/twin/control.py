@@ -1,7 +1,5 @@
 """Controls of the twin's world: faults, the clock."""
 
-from typing import Any
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,7 +8,7 @@ from starlette.routing import Route
 from opentill.twin.context import Context
 from opentill.twin.faults import BadFault
 from opentill.twin.travel import MAX_ADVANCE_S, Travel
-from opentill.twin.web import Asked, answering, number_of, read_values, reply
+from opentill.twin.web import Asked, answering, number_of, read_values, reply, truth_of
 
 MAX_TIMES = 1_000_000
 MAX_DELAY_S = 86_400
@@ -57,7 +55,7 @@ class Control:
                 rate=_rate(values),
                 seed=_number(values, "seed", most=2**63) or 0,
                 delay_s=_number(values, "delay_s", most=MAX_DELAY_S),
-                acts=_truth(values, "acts"),
+                acts=truth_of(values, "acts"),
             )
         except BadFault as error:
             raise Asked(400, "BAD_FAULT", str(error)) from None
@@ -72,12 +70,3 @@ def _rate(values: dict[str, str]) -> float | None:
         return msgspec.convert(values.get("rate") or None, float | None, strict=False)
     except msgspec.ValidationError:
         raise Asked(400, "BAD_FAULT", "rate is a number from 0 to 1") from None
-
-
-def _truth(values: dict[str, str], name: str) -> bool | None:
-    words: dict[str, Any] = {"": None, "true": True, "false": False}
-    text = values.get(name, "").lower()
-    if text not in words:
-        raise Asked(400, "BAD_FAULT", f"{name} is true or false")
-    known: bool | None = words[text]
-    return known

@@ -76,14 +76,16 @@ def public_pem(text: str) -> str:
     return _public_pem(_read_public(text))
 
 
-def new_certificate(subject: str, key: KeyPair, *, issuer: str, issuer_key: KeyPair, serial: int, now_ms: int) -> str:
-    """A PEM certificate for `key`, valid from a day before `now_ms` on."""
+def new_certificate(
+    subject: str, public_pem: str, *, issuer: str, issuer_key: KeyPair, serial: int, now_ms: int
+) -> str:
+    """A PEM certificate for a public key, valid from a day before `now_ms` on."""
     start = times.china(now_ms) - timedelta(days=1)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
         .issuer_name(_name(issuer))
-        .public_key(key.private.public_key())
+        .public_key(_read_public(public_pem))
         .serial_number(serial)
         .not_valid_before(start)
         .not_valid_after(start + timedelta(days=365 * _CERTIFICATE_YEARS))
@@ -91,6 +93,12 @@ def new_certificate(subject: str, key: KeyPair, *, issuer: str, issuer_key: KeyP
         .sign(issuer_key.private, _SHA256)
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def common_name(pem: str) -> str:
+    """Whose certificate it is."""
+    (name,) = x509.load_pem_x509_certificate(pem.encode()).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(name.value)
 
 
 def new_serial() -> int:

@@ -1,7 +1,5 @@
 """The merchants of both wallets: numbers, keys, certificates. The first start opens one of each."""
 
-import secrets
-import string
 from functools import cached_property
 from typing import Generic, TypeVar
 
@@ -13,10 +11,7 @@ from opentill.twin.keys import KeyPair, PublicKey
 
 ALIPAY = "alipay"
 WECHAT = "wechat"
-_ROOT = "OpenTill twin root"
 _ROOT_SETTING = "root"
-# Root, then for Alipay: the app's and the wallet's; for WeChat Pay: the merchant's, the wallet's and the platform's.
-_KEYS_OF_ROOT, _KEYS_OF_ALIPAY, _KEYS_OF_WECHAT = 1, 2, 3
 
 
 class AlipayMerchant(msgspec.Struct, frozen=True):
@@ -48,6 +43,13 @@ class WechatMerchant(msgspec.Struct, frozen=True):
     platform_certificate_pem: str
 
 
+class Authorised(msgspec.Struct, frozen=True):
+    """A merchant for whom an ISV's app may act."""
+
+    auth_app_id: str
+    seller_id: str
+
+
 class AlipayAccount(msgspec.Struct, frozen=True, dict=True):
     """An Alipay merchant as the wallet knows it."""
 
@@ -55,6 +57,9 @@ class AlipayAccount(msgspec.Struct, frozen=True, dict=True):
     alipay_private_key_pem: str
     next_private_key_pem: str = ""
     next_cert_pem: str = ""
+    opened_ms: int = 0
+    escapes_slashes: bool = False  # channels A.4: the slash quirk, as a switch
+    authorised: dict[str, Authorised] = {}
 
     @cached_property
     def key(self) -> KeyPair:
@@ -71,6 +76,13 @@ class AlipayAccount(msgspec.Struct, frozen=True, dict=True):
         """Alipay's certificates (PEM) by their SN."""
         pems = [pem for pem in (self.merchant.alipay_cert_pem, self.next_cert_pem) if pem]
         return {keys.certificate_sn(pem): pem for pem in pems}
+
+    def seller(self, auth_app_id: str) -> Authorised:
+        """Who sells: the app's own merchant, or one it acts for."""
+        for authorised in self.authorised.values():
+            if authorised.auth_app_id == auth_app_id:
+                return authorised
+        return Authorised(auth_app_id=self.merchant.app_id, seller_id=self.merchant.seller_id)
 
     @cached_property
     def app_key(self) -> PublicKey:
@@ -90,12 +102,14 @@ class AlipayAccount(msgspec.Struct, frozen=True, dict=True):
 
 
 class WechatAccount(msgspec.Struct, frozen=True, dict=True):
-    """A WeChat Pay merchant as the wallet knows it."""
+    """A WeChat Pay merchant as the wallet knows it; `sub_merchants` are whom a partner serves: sub_mchid, sub_appid."""
 
     merchant: WechatMerchant
     wallet_private_key_pem: str
     platform_private_key_pem: str
+    opened_ms: int = 0
     is_public_key_only: bool = False
+    sub_merchants: dict[str, str] = {}
 
     @cached_property
     def merchant_key(self) -> PublicKey:
@@ -190,7 +204,7 @@ class Merchants:
         if account.next_private_key_pem:
             return account
         (key,) = keys.new_key_pairs(1)
-        certificate = _certified(self.root, "alipay", key, serial=keys.new_serial(), now_ms=now_ms)
+        certificate = certified(self.root, "alipay", key.public_pem, serial=keys.new_serial(), now_ms=now_ms)
         grown = msgspec.structs.replace(account, next_private_key_pem=key.private_pem, next_cert_pem=certificate)
         self.alipay.replace(self._books, account.merchant.app_id, grown)
         return grown
@@ -211,75 +225,18 @@ class Merchants:
         else:
             self._out_of_money.discard((wallet, number))
 
-    def open(self, *, now_ms: int) -> None:
-        """Load the merchants; the first time, open one of each wallet."""
+    def load(self) -> bool:
+        """Load the merchants; whether there is at least one of each wallet."""
         self.alipay.load(self._books)
         self.wechat.load(self._books)
-        if self.alipay.all() and self.wechat.all():
-            return
-        made = keys.new_key_pairs(_KEYS_OF_ROOT + _KEYS_OF_ALIPAY + _KEYS_OF_WECHAT)
-        root_key, app_key, alipay_key, merchant_key, wallet_key, platform_key = made
-        with self._books.write():
-            root = _new_root(root_key, now_ms=now_ms)
-            self._books.set_setting(_ROOT_SETTING, msgspec.json.encode(root).decode())
-            alipay = new_alipay_account(root, app_key, alipay_key, now_ms=now_ms)
-            self.alipay.add(self._books, alipay.merchant.app_id, alipay)
-            wechat = new_wechat_account(root, merchant_key, wallet_key, platform_key, now_ms=now_ms)
-            self.wechat.add(self._books, wechat.merchant.mchid, wechat)
+        return bool(self.alipay.all() and self.wechat.all())
+
+    def set_root(self, root: Root) -> None:
+        self._books.set_setting(_ROOT_SETTING, msgspec.json.encode(root).decode())
 
 
-def new_alipay_account(root: Root, app_key: KeyPair, alipay_key: KeyPair, *, now_ms: int) -> AlipayAccount:
-    """An Alipay merchant with fresh numbers."""
-    app_id, seller_id = "2021" + _digits(12), "2088" + _digits(12)
-    merchant = AlipayMerchant(
-        app_id=app_id,
-        seller_id=seller_id,
-        app_private_key_pem=app_key.private_pem,
-        app_public_key_pem=app_key.public_pem,
-        alipay_public_key_pem=alipay_key.public_pem,
-        app_cert_pem=_certified(root, f"{seller_id}-{app_id}", app_key, serial=keys.new_serial(), now_ms=now_ms),
-        alipay_cert_pem=_certified(root, "alipay", alipay_key, serial=keys.new_serial(), now_ms=now_ms),
-        alipay_root_cert_pem=root.certificate_pem,
-    )
-    return AlipayAccount(merchant=merchant, alipay_private_key_pem=alipay_key.private_pem)
-
-
-def new_wechat_account(
-    root: Root, merchant_key: KeyPair, wallet_key: KeyPair, platform_key: KeyPair, *, now_ms: int
-) -> WechatAccount:
-    """A WeChat Pay merchant with fresh numbers, who may use the public key and the platform certificate."""
-    serial = keys.new_serial()
-    merchant = WechatMerchant(
-        appid="wx" + secrets.token_hex(8),
-        app_secret=secrets.token_hex(16),
-        mchid="16" + _digits(8),
-        merchant_serial=keys.serial_hex(keys.new_serial()),
-        merchant_private_key_pem=merchant_key.private_pem,
-        merchant_public_key_pem=merchant_key.public_pem,
-        api_v3_key="".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32)),
-        public_key_id="PUB_KEY_ID_01" + _digits(26),
-        public_key_pem=wallet_key.public_pem,
-        platform_certificate_serial=keys.serial_hex(serial),
-        platform_certificate_pem=_certified(root, "wechat pay", platform_key, serial=serial, now_ms=now_ms),
-    )
-    return WechatAccount(
-        merchant=merchant,
-        wallet_private_key_pem=wallet_key.private_pem,
-        platform_private_key_pem=platform_key.private_pem,
-    )
-
-
-def _new_root(key: KeyPair, *, now_ms: int) -> Root:
-    certificate = keys.new_certificate(
-        _ROOT, key, issuer=_ROOT, issuer_key=key, serial=keys.new_serial(), now_ms=now_ms
-    )
-    return Root(private_pem=key.private_pem, certificate_pem=certificate)
-
-
-def _certified(root: Root, subject: str, key: KeyPair, *, serial: int, now_ms: int) -> str:
+def certified(root: Root, subject: str, public_pem: str, *, serial: int, now_ms: int) -> str:
+    """A certificate (PEM) that the root has signed."""
     issuer_key = KeyPair(root.private_pem)
-    return keys.new_certificate(subject, key, issuer=_ROOT, issuer_key=issuer_key, serial=serial, now_ms=now_ms)
-
-
-def _digits(count: int) -> str:
-    return "".join(secrets.choice(string.digits) for _ in range(count))
+    issuer = keys.common_name(root.certificate_pem)
+    return keys.new_certificate(subject, public_pem, issuer=issuer, issuer_key=issuer_key, serial=serial, now_ms=now_ms)

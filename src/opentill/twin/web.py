@@ -84,6 +84,14 @@ def number_of(values: dict[str, str], name: str, *, default: int | None = None, 
     return int(text)
 
 
+def truth_of(values: dict[str, str], name: str) -> bool | None:
+    """True or false, None when nothing is said. Raises Asked."""
+    text = values.get(name, "").lower()
+    if text not in ("", "true", "false"):
+        raise Asked(400, "BAD_FLAG", f"{name} is true or false")
+    return None if not text else text == "true"
+
+
 def reply(document: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(document), status, media_type="application/json")
 

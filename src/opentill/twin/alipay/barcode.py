@@ -26,10 +26,10 @@ def pay(twin: Context, call: Call) -> dict[str, Any]:
         raise Failure(
             "40004", "ACQ.PAYMENT_AUTH_CODE_INVALID", "支付失败，获取顾客账户信息失败，请顾客刷新付款码后重新收款"
         )
-    trade = operations.trade_named(twin, call.app_id, out_trade_no)
+    trade = operations.trade_named(twin, call.owner, out_trade_no)
     operations.check_repeat(trade, terms)
     if trade is None:
-        trade = operations.add_trade(twin, app_id=call.app_id, out_trade_no=out_trade_no, terms=terms)
+        trade = operations.add_trade(twin, owner=call.owner, out_trade_no=out_trade_no, terms=terms)
     if trade.state is State.PASSWORD:
         return _asked(trade)
     return _charged(twin, trade, paying.behaviour(auth_code))

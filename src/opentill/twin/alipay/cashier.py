@@ -16,17 +16,17 @@ def scan(twin: Context, code: Code, payer: str) -> Trade:
         raise CannotPay("CODE_EXPIRED", "the QR code is no longer valid")
     trade = operations.trade_named(twin, code.merchant, code.out_trade_no)
     if trade is None:
-        trade = operations.add_trade(twin, app_id=code.merchant, out_trade_no=code.out_trade_no, terms=code.terms)
+        trade = operations.add_trade(twin, owner=code.merchant, out_trade_no=code.out_trade_no, terms=code.terms)
     elif trade.terms.fingerprint != code.terms.fingerprint:
         raise CannotPay("CONTEXT_INCONSISTENT", "another QR code of this order was opened, with other terms")
     return trades.bind(twin.books, trade, payer)
 
 
-def pay_regardless(twin: Context, *, app_id: str, out_trade_no: str) -> None:
+def pay_regardless(twin: Context, *, owner: str, out_trade_no: str) -> None:
     """Somebody pays all the same: before the code was shown, or after the trade was closed. For faults."""
-    trade = operations.trade_named(twin, app_id, out_trade_no)
+    trade = operations.trade_named(twin, owner, out_trade_no)
     if trade is None:
-        code = trades.newest_code(twin.books, wallet=ALIPAY, merchant=app_id, out_trade_no=out_trade_no)
+        code = trades.newest_code(twin.books, wallet=ALIPAY, merchant=owner, out_trade_no=out_trade_no)
         if code is None:
             return
         trade = scan(twin, code, DEFAULT_PAYER)

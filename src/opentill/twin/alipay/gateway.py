@@ -15,7 +15,7 @@ from opentill.twin.alipay import barcode, cashier, ending, faulty, opening, oper
 from opentill.twin.alipay.wire import Call, Failure
 from opentill.twin.context import Context
 from opentill.twin.faults import REPLACED, Hit
-from opentill.twin.merchants import ALIPAY, AlipayAccount
+from opentill.twin.merchants import ALIPAY, AlipayAccount, Authorised
 from opentill.twin.misbehaving import Answer
 from opentill.twin.web import BodyTooLarge, read_body
 
@@ -105,7 +105,7 @@ class Gateway:
             trade = operations.named_trade(self._twin, call)
             out_trade_no = trade.out_trade_no if trade else call.text("out_trade_no")
             with self._twin.books.write():
-                cashier.pay_regardless(self._twin, app_id=call.app_id, out_trade_no=out_trade_no)
+                cashier.pay_regardless(self._twin, owner=call.owner, out_trade_no=out_trade_no)
         await misbehaving.callbacks_first(self._twin, ALIPAY, hit, since=since)
 
     def _enveloped(
@@ -124,6 +124,7 @@ class Gateway:
             encoding=encoding,
             key=key,
             cert_sn=cert_sn if params.get("app_cert_sn") else "",
+            escapes_slashes=account is not None and account.escapes_slashes,
         )
         return Answer(status=200, headers={"Content-Type": f"text/html;charset={encoding}"}, body=body)
 
@@ -154,7 +155,7 @@ class Gateway:
             _refuse("40002", "isv.invalid-signature", "验签出错，建议检查签名字符串或签名私钥与应用公钥是否匹配")
         self._check_timestamp(params["timestamp"])
         _check_certificates(account, params)
-        return Call(account=account, params=params, biz=_biz_content(params))
+        return Call(account=account, seller=_seller(account, params), params=params, biz=_biz_content(params))
 
     def _check_timestamp(self, text: str) -> None:
         """A stranger's clock is right when it agrees with the moved or the real time (design 7, Clock)."""
@@ -170,6 +171,14 @@ _MISSING = {"sign": "isv.missing-signature", "sign_type": "isv.missing-signature
 def _refuse(code: str, sub_code: str, sub_msg: str) -> NoReturn:
     """The gateway's own failures are not signed (channels A.4)."""
     raise Failure(code, sub_code, sub_msg, is_signed=False)
+
+
+def _seller(account: AlipayAccount, params: dict[str, str]) -> Authorised:
+    """An ISV's app acts for the merchant whose token it sends (channels A.2)."""
+    token = params.get("app_auth_token", "")
+    if token and token not in account.authorised:
+        raise Failure("20001", "aop.invalid-app-auth-token", "无效的应用授权令牌")
+    return account.authorised[token] if token else account.seller(account.merchant.app_id)
 
 
 def _check_certificates(account: AlipayAccount, params: dict[str, str]) -> None:

@@ -74,7 +74,7 @@ def _add(twin: Context, trade: Trade, kind: str, content: dict[str, str]) -> Non
     filled = {name: value for name, value in content.items() if value}
     twin.callbacks.add(
         wallet=ALIPAY,
-        merchant=trade.merchant,
+        merchant=trade.terms.app_id,  # whose key signs
         kind=kind,
         trade_id=trade.id,
         url=trade.terms.notify_url,
@@ -85,7 +85,7 @@ def _add(twin: Context, trade: Trade, kind: str, content: dict[str, str]) -> Non
 def _content(twin: Context, trade: Trade) -> dict[str, str]:
     """The parameters that do not change from delivery to delivery, `notify_id` among them."""
     buyer = views.buyer(trade)
-    merchant = twin.merchants.alipay.named(trade.merchant).merchant
+    seller = twin.merchants.alipay.named(trade.terms.app_id).seller(trade.merchant)
     funds = [{"amount": part["amount"], "fundChannel": part["fund_channel"]} for part in views.fund_bill(trade)]
     vouchers = [_voucher(voucher) for voucher in views.vouchers(trade)]
     amounts = views.paid_amounts(trade)
@@ -94,14 +94,14 @@ def _content(twin: Context, trade: Trade) -> dict[str, str]:
         "notify_id": f"{trades.day_text(twin.now_ms())}{secrets.token_hex(17)}",
         "charset": _CHARSET,
         "version": "1.0",
-        "app_id": merchant.app_id,
-        "auth_app_id": merchant.app_id,
+        "app_id": trade.terms.app_id,
+        "auth_app_id": seller.auth_app_id,
         "trade_no": trade.trade_no,
         "out_trade_no": trade.out_trade_no,
         "buyer_id": buyer.get("buyer_user_id", ""),
         "buyer_logon_id": buyer.get("buyer_logon_id", ""),
-        "seller_id": merchant.seller_id,
-        "seller_email": f"seller-{merchant.seller_id[-6:]}@example.com",
+        "seller_id": seller.seller_id,
+        "seller_email": f"seller-{seller.seller_id[-6:]}@example.com",
         "trade_status": views.status(trade, now_ms=twin.now_ms()),
         "total_amount": yuan(trade.total_fen),
         **{name: amounts[name] for name in _AMOUNTS},

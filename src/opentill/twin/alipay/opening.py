@@ -64,10 +64,10 @@ def create(twin: Context, call: Call) -> dict[str, Any]:
     payer = payers.known(twin.books, wallet=ALIPAY, identifier=identifier)
     if payer is None:
         raise Failure("40004", "ACQ.BUYER_NOT_EXIST", "买家不存在")
-    trade = operations.trade_named(twin, call.app_id, out_trade_no)
+    trade = operations.trade_named(twin, call.owner, out_trade_no)
     operations.check_repeat(trade, terms)
     if trade is None:
-        trade = operations.add_trade(twin, app_id=call.app_id, out_trade_no=out_trade_no, terms=terms)
+        trade = operations.add_trade(twin, owner=call.owner, out_trade_no=out_trade_no, terms=terms)
         trade = trades.bind(twin.books, trade, payer)
         # The bridge opens the cashier by the trade's number, as a scan does by the code.
         trades.add_code(
@@ -75,7 +75,7 @@ def create(twin: Context, call: Call) -> dict[str, Any]:
             Code(
                 code=trade.trade_no,
                 wallet=ALIPAY,
-                merchant=call.app_id,
+                merchant=call.owner,
                 out_trade_no=out_trade_no,
                 expires_ms=terms.expires_ms,
                 is_replaced=False,

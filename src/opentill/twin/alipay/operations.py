@@ -18,7 +18,7 @@ def precreate(twin: Context, call: Call) -> Node:
     """Issue a QR code. No trade exists before somebody scans it (channels A.7)."""
     now_ms = twin.now_ms()
     out_trade_no, terms = reading.read_terms(call, product="precreate", now_ms=now_ms)
-    check_repeat(trade_named(twin, call.app_id, out_trade_no), terms)
+    check_repeat(trade_named(twin, call.owner, out_trade_no), terms)
     code = "https://qr.alipay.com/" + trades.new_number("bax0", 19)
     expires_ms = reading.code_expires_ms(call, terms, now_ms=now_ms)
     trades.add_code(
@@ -26,7 +26,7 @@ def precreate(twin: Context, call: Call) -> Node:
         Code(
             code=code,
             wallet=ALIPAY,
-            merchant=call.app_id,
+            merchant=call.owner,
             out_trade_no=out_trade_no,
             expires_ms=expires_ms,
             is_replaced=False,
@@ -54,13 +54,13 @@ def named_trade(twin: Context, call: Call) -> Trade | None:
     """The trade that `trade_no` (which wins) or `out_trade_no` names."""
     trade_no = call.text("trade_no")
     if not trade_no:
-        return trade_named(twin, call.app_id, call.text("out_trade_no"))
-    return trades.by_trade_no(twin.books, wallet=ALIPAY, merchant=call.app_id, trade_no=trade_no, now_ms=twin.now_ms())
+        return trade_named(twin, call.owner, call.text("out_trade_no"))
+    return trades.by_trade_no(twin.books, wallet=ALIPAY, merchant=call.owner, trade_no=trade_no, now_ms=twin.now_ms())
 
 
-def trade_named(twin: Context, app_id: str, out_trade_no: str) -> Trade | None:
+def trade_named(twin: Context, owner: str, out_trade_no: str) -> Trade | None:
     return trades.by_out_trade_no(
-        twin.books, wallet=ALIPAY, merchant=app_id, out_trade_no=out_trade_no, now_ms=twin.now_ms()
+        twin.books, wallet=ALIPAY, merchant=owner, out_trade_no=out_trade_no, now_ms=twin.now_ms()
     )
 
 
@@ -71,14 +71,14 @@ def not_exist(out_trade_no: str) -> Failure:
     return Failure("40004", "ACQ.TRADE_NOT_EXIST", "交易不存在", node=node)
 
 
-def add_trade(twin: Context, *, app_id: str, out_trade_no: str, terms: Terms) -> Trade:
+def add_trade(twin: Context, *, owner: str, out_trade_no: str, terms: Terms) -> Trade:
     """The trade comes to be: a scan, a payment code, or `alipay.trade.create`."""
     now_ms = twin.now_ms()
     trade_no = trades.new_number(trades.day_text(now_ms) + "22001", 15)
     return trades.add_trade(
         twin.books,
         wallet=ALIPAY,
-        merchant=app_id,
+        merchant=owner,
         out_trade_no=out_trade_no,
         trade_no=trade_no,
         terms=terms,

@@ -99,7 +99,7 @@ def _check(twin: Context, call: Call, trade: Trade, amount_fen: int) -> None:
         raise Failure("40004", "ACQ.TRADE_STATUS_ERROR", "交易状态不合法", node=node)
     if trade.refunded_fen + amount_fen > trade.total_fen:
         raise Failure("40004", "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "退款金额超限", node=node)
-    if twin.merchants.is_out_of_money(ALIPAY, call.app_id):
+    if twin.merchants.is_out_of_money(ALIPAY, call.owner):
         raise Failure("40004", "ACQ.SELLER_BALANCE_NOT_ENOUGH", "卖家余额不足", node=node)
 
 

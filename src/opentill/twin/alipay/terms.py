@@ -48,7 +48,7 @@ def read_terms(call: Call, *, product: str, now_ms: int) -> tuple[str, Terms]:
     _check_goods(call)
     if call.biz.get("enable_pay_channels") and call.biz.get("disable_pay_channels"):
         raise invalid("enable_pay_channels, disable_pay_channels")
-    if call.text("seller_id") not in ("", call.account.merchant.seller_id):
+    if call.text("seller_id") not in ("", call.seller.seller_id):
         raise Failure("40004", "ACQ.INVALID_RECEIVE_ACCOUNT", "收款账户不支持")
     notify_url = call.params.get("notify_url", "")
     if len(notify_url) > 256:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from opentill.twin.merchants import AlipayAccount
+from opentill.twin.merchants import AlipayAccount, Authorised
 
 CHARSETS = {"utf-8": "utf-8", "gbk": "gbk", "gb2312": "gb18030"}
 MAX_PARAMETERS = 200
@@ -15,15 +15,21 @@ _CHARSET = re.compile(r"(?:^|&)charset=([^&]*)", re.ASCII)
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A verified request: who calls, the common parameters, and `biz_content`."""
+    """A verified request: who calls, for which seller, the common parameters, and `biz_content`."""
 
     account: AlipayAccount
+    seller: Authorised
     params: dict[str, str]
     biz: dict[str, Any]
 
     @property
     def app_id(self) -> str:
         return self.account.merchant.app_id
+
+    @property
+    def owner(self) -> str:
+        """The app id in whose name trades are kept: the caller's, or that of the merchant it acts for."""
+        return self.seller.auth_app_id
 
     def text(self, name: str) -> str:
         """A field of `biz_content` as text; empty when it is missing."""
@@ -110,10 +116,16 @@ def failed(failure: Failure) -> dict[str, Any]:
     return codes | {"sub_code": failure.sub_code, "sub_msg": failure.sub_msg} | failure.node
 
 
-def envelope(name: str, text: str, *, encoding: str, key: Signer | None, cert_sn: str = "") -> bytes:
-    """The whole answer. Signed are the raw characters of the node (channels A.4); no key: unsigned."""
+def envelope(
+    name: str, text: str, *, encoding: str, key: Signer | None, cert_sn: str = "", escapes_slashes: bool = False
+) -> bytes:
+    """The whole answer. Signed are the raw characters of the node (channels A.4); no key: unsigned.
+
+    `escapes_slashes`: the text is sent with `\\/` where `/` was signed, as Alipay may do.
+    """
     node = text.encode(encoding)
-    parts = [f'"{name}":'.encode() + node]
+    sent = text.replace("/", "\\/").encode(encoding) if escapes_slashes else node
+    parts = [f'"{name}":'.encode() + sent]
     if cert_sn:
         parts.append(f'"alipay_cert_sn":"{cert_sn}"'.encode())
     if key is not None:

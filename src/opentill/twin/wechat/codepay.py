@@ -35,7 +35,7 @@ def codepay(twin: Context, call: Call) -> dict[str, Any] | Failure:
 
 def reverse(twin: Context, call: Call) -> dict[str, Any]:
     """Undo a payment by code: what is unpaid can no longer be paid, what is paid goes back."""
-    operations.check_parties(call, call.body)
+    reading.check_signer(call, call.body)
     trade = operations.wanted_trade(twin, call)
     if trade.terms.product != PRODUCT:
         raise Failure(400, "INVALID_REQUEST", "该接口只能撤销付款码支付的订单")

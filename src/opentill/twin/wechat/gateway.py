@@ -24,14 +24,17 @@ _log = logger("twin.wechat")
 
 # None: done, nothing to say. A failure that is returned, not raised, leaves what was written.
 Operation = Callable[[Context, Call], dict[str, Any] | Failure | None]
+# Below /v3/pay for merchants, below /v3/pay/partner for partners (channels B.4).
+PAYMENTS: list[tuple[str, str, Operation]] = [
+    ("POST", "/transactions/native", operations.native),
+    ("GET", "/transactions/out-trade-no/{out_trade_no}", operations.query_by_order),
+    ("GET", "/transactions/id/{transaction_id}", operations.query_by_transaction),
+    ("POST", "/transactions/jsapi", opening.jsapi),
+    ("POST", "/transactions/codepay", codepay.codepay),
+    ("POST", "/transactions/out-trade-no/{out_trade_no}/close", operations.close),
+    ("POST", "/transactions/out-trade-no/{out_trade_no}/reverse", codepay.reverse),
+]
 ROUTES: list[tuple[str, str, Operation]] = [
-    ("POST", "/v3/pay/transactions/native", operations.native),
-    ("GET", "/v3/pay/transactions/out-trade-no/{out_trade_no}", operations.query_by_order),
-    ("GET", "/v3/pay/transactions/id/{transaction_id}", operations.query_by_transaction),
-    ("POST", "/v3/pay/transactions/jsapi", opening.jsapi),
-    ("POST", "/v3/pay/transactions/codepay", codepay.codepay),
-    ("POST", "/v3/pay/transactions/out-trade-no/{out_trade_no}/close", operations.close),
-    ("POST", "/v3/pay/transactions/out-trade-no/{out_trade_no}/reverse", codepay.reverse),
     ("POST", "/v3/refund/domestic/refunds", refunds.refund),
     ("GET", "/v3/refund/domestic/refunds/{out_refund_no}", refunds.refund_query),
     ("POST", "/v3/refund/domestic/refunds/{refund_id}/apply-abnormal-refund", refunds.apply_abnormal_refund),
@@ -60,9 +63,16 @@ class Gateway:
         self._twin = twin
 
     def routes(self) -> list[Route]:
-        signed = [Route(path, self._endpoint(operation), methods=[method]) for method, path, operation in ROUTES]
+        routes = [
+            *((method, f"/v3/pay{path}", operation, False) for method, path, operation in PAYMENTS),
+            *((method, path, operation, False) for method, path, operation in ROUTES),
+            *((method, f"/v3/pay/partner{path}", operation, True) for method, path, operation in PAYMENTS),
+        ]
         return [
-            *signed,
+            *(
+                Route(path, self._endpoint(operation, is_partner=is_partner), methods=[method])
+                for method, path, operation, is_partner in routes
+            ),
             Route("/connect/oauth2/authorize", self._page(opening.authorize), methods=["GET"]),
             Route("/sns/oauth2/access_token", self._page(opening.access_token), methods=["GET"]),
         ]
@@ -76,19 +86,19 @@ class Gateway:
 
         return answer
 
-    def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, operation: Operation, *, is_partner: bool) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            return await self._answer(request, operation)
+            return await self._answer(request, operation, is_partner=is_partner)
 
         return answer
 
-    async def _answer(self, request: Request, operation: Operation) -> Response:
+    async def _answer(self, request: Request, operation: Operation, *, is_partner: bool) -> Response:
         signer: tuple[WechatAccount, str] | None = None
         hit: Hit | None = None
         status, code, number = 200, "", 0
         try:
             signer = account, signed_by = self._signer(request)
-            call = await self._checked(request, account, signed_by)
+            call = await self._checked(request, account, signed_by, is_partner=is_partner)
             hit = self._draw(operation)
             document = await self._run(call, operation, hit)
             status = 204 if document is None else 200
@@ -158,7 +168,7 @@ class Gateway:
             raise Failure(400, "PARAM_ERROR", "Wechatpay-Serial 错误：没有这个平台证书或公钥")
         return account, named
 
-    async def _checked(self, request: Request, account: WechatAccount, signed_by: str) -> Call:
+    async def _checked(self, request: Request, account: WechatAccount, signed_by: str, *, is_partner: bool) -> Call:
         """The request, once its headers and its signature hold. Raises Failure."""
         try:
             body = await read_body(request)
@@ -172,6 +182,7 @@ class Gateway:
             raise Failure(400, "PARAM_ERROR", "Http头Content-Type须为application/json")
         return Call(
             account=account,
+            is_partner=is_partner,
             signed_by=signed_by,
             body=_document(body),
             path=request.path_params,

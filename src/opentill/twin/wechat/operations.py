@@ -23,13 +23,13 @@ def native(twin: Context, call: Call) -> Answer:
 
 
 def query_by_order(twin: Context, call: Call) -> Answer:
-    check_parties(call, call.query)
+    reading.check_signer(call, call.query)
     return views.queried(wanted_trade(twin, call))
 
 
 def close(twin: Context, call: Call) -> None:
     """204 without a body, also when it is closed already (channels B.6)."""
-    check_parties(call, call.body)
+    reading.check_signer(call, call.body)
     trade = wanted_trade(twin, call)
     if trade.paid_ms:
         raise Failure(400, "ORDERPAID", "该订单已支付", number=268449538)
@@ -40,7 +40,7 @@ def close(twin: Context, call: Call) -> None:
 
 
 def query_by_transaction(twin: Context, call: Call) -> Answer:
-    check_parties(call, call.query)
+    reading.check_signer(call, call.query)
     trade = trades.by_trade_no(
         twin.books,
         wallet=WECHAT,
@@ -48,7 +48,7 @@ def query_by_transaction(twin: Context, call: Call) -> Answer:
         trade_no=call.path["transaction_id"],
         now_ms=twin.now_ms(),
     )
-    if trade is None or not trade.paid_ms:
+    if trade is None or not trade.paid_ms or not belongs(call, trade):
         raise not_exist()
     return views.queried(trade)
 
@@ -97,7 +97,7 @@ def add_code(twin: Context, trade: Trade, code: str) -> None:
 def wanted_trade(twin: Context, call: Call) -> Trade:
     """The trade that the path names. Raises Failure."""
     trade = trade_named(twin, call.mchid, call.path["out_trade_no"])
-    if trade is None:
+    if trade is None or not belongs(call, trade):
         raise not_exist()
     return trade
 
@@ -108,10 +108,9 @@ def trade_named(twin: Context, mchid: str, out_trade_no: str) -> Trade | None:
     )
 
 
-def check_parties(call: Call, values: dict[str, Any]) -> None:
-    """The merchant who signs must be the one the request speaks of (channels B.2)."""
-    if values.get("mchid") != call.mchid:
-        raise Failure(400, "PARAM_ERROR", "商户号与签名的商户号不一致")
+def belongs(call: Call, trade: Trade) -> bool:
+    """Whether the trade is of the merchant that the request speaks of: a partner's are kept apart by `sub_mchid`."""
+    return trade.terms.partner.get("sub_mchid", "") == call.sub_mchid
 
 
 def not_exist() -> Failure:

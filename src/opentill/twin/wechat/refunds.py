@@ -53,9 +53,10 @@ def refund_query(twin: Context, call: Call) -> dict[str, Any]:
     settle(twin)
     number = call.path["out_refund_no"]
     found = refunds.numbered(twin.books, wallet=WECHAT, merchant=call.mchid, out_refund_no=number)
-    if found is None:
+    trade = None if found is None else trades.by_id(twin.books, found.trade_id)
+    if found is None or trade is None or not operations.belongs(call, trade):
         raise Failure(404, "RESOURCE_NOT_EXISTS", "退款单不存在")
-    return views.refunded(twin.books, trades.by_id(twin.books, found.trade_id), found)
+    return views.refunded(twin.books, trade, found)
 
 
 def apply_abnormal_refund(twin: Context, call: Call) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def _wanted_trade(twin: Context, call: Call) -> Trade:
         trade = operations.trade_named(twin, call.mchid, str(body["out_trade_no"]))
     else:
         raise reading.invalid("out_trade_no", "与 transaction_id 必填其一")
-    if trade is None:
+    if trade is None or not operations.belongs(call, trade):
         raise Failure(404, "RESOURCE_NOT_EXISTS", "订单不存在", number=268512771)
     return trade
 

@@ -35,11 +35,7 @@ def read_terms(call: Call, *, product: str, now_ms: int) -> tuple[str, Terms]:
     for name in _OBJECTS:
         if not isinstance(body.get(name, {}), dict):
             raise invalid(name, "对象")
-    merchant = call.account.merchant
-    if body.get("mchid") != merchant.mchid:
-        raise Failure(400, "PARAM_ERROR", "商户号与签名的商户号不一致")
-    if body.get("appid") != merchant.appid:
-        raise Failure(400, "APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配")
+    partner = _parties(call)
     out_trade_no = body.get("out_trade_no")
     if not isinstance(out_trade_no, str) or _OUT_TRADE_NO.fullmatch(out_trade_no) is None:
         raise invalid("out_trade_no", "6 到 32 位数字、字母或 _-*|")
@@ -47,7 +43,7 @@ def read_terms(call: Call, *, product: str, now_ms: int) -> tuple[str, Terms]:
     total_fen = _total(body)
     _check_detail(body)
     return out_trade_no, Terms(
-        app_id=merchant.appid,
+        app_id=call.account.merchant.appid,
         product=product,
         total_fen=total_fen,
         subject=body["description"],
@@ -57,7 +53,16 @@ def read_terms(call: Call, *, product: str, now_ms: int) -> tuple[str, Terms]:
         request=body,
         attach=body.get("attach") or "",
         signed_by=call.signed_by,
+        partner=partner,
     )
+
+
+def check_signer(call: Call, values: dict[str, Any]) -> None:
+    """The merchant who signs must be the one the request speaks of (channels B.2). Raises Failure."""
+    if values.get("sp_mchid" if call.is_partner else "mchid") != call.mchid:
+        raise Failure(400, "PARAM_ERROR", "商户号与签名的商户号不一致")
+    if call.is_partner and call.sub_mchid not in call.account.sub_merchants:
+        raise Failure(403, "NO_AUTH", "特约商户号与服务商号无绑定关系")
 
 
 def check_text(value: object) -> None:
@@ -72,6 +77,19 @@ def check_text(value: object) -> None:
     elif isinstance(value, list):
         for part in value:
             check_text(part)
+
+
+def _parties(call: Call) -> dict[str, str]:
+    """The names of a partner and whom it serves; empty for a merchant of its own. Raises Failure."""
+    body, merchant = call.body, call.account.merchant
+    check_signer(call, body)
+    names = ("sp_appid", "sp_mchid", "sub_mchid", "sub_appid") if call.is_partner else ()
+    if body.get("sp_appid" if call.is_partner else "appid") != merchant.appid:
+        raise Failure(400, "APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配")
+    sub_appid = body.get("sub_appid")
+    if call.is_partner and sub_appid is not None and sub_appid != call.account.sub_merchants[call.sub_mchid]:
+        raise Failure(400, "APPID_MCHID_NOT_MATCH", "sub_appid和sub_mchid不匹配")
+    return {name: str(body[name]) for name in names if name in body}
 
 
 def _check_texts(body: dict[str, Any], *, needs_notify_url: bool) -> None:

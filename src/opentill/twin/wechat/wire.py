@@ -16,9 +16,13 @@ _PAIR = re.compile(r'([a-z_]+)="([^"]*)"')
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A verified request. `signed_by` names the key that its answer must be signed with."""
+    """A verified request. `signed_by` names the key that its answer must be signed with.
+
+    `is_partner`: it came by a partner's path.
+    """
 
     account: WechatAccount
+    is_partner: bool
     signed_by: str
     body: dict[str, Any]
     path: dict[str, str]
@@ -27,6 +31,11 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def mchid(self) -> str:
         return self.account.merchant.mchid
+
+    @property
+    def sub_mchid(self) -> str:
+        """The merchant whom the partner serves in this request; empty without a partner."""
+        return str(self.query.get("sub_mchid") or self.body.get("sub_mchid") or "")
 
 
 class Failure(Exception):
