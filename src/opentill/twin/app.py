@@ -15,6 +15,7 @@ from opentill.twin.books import Books
 from opentill.twin.callbacks import Callbacks
 from opentill.twin.context import Context
 from opentill.twin.control import Control
+from opentill.twin.downloads import Downloads
 from opentill.twin.faults import Faults
 from opentill.twin.merchants import ALIPAY, WECHAT, AlipayMerchant, Merchants, WechatMerchant
 from opentill.twin.merchants_api import MerchantsApi, enroll_first
@@ -50,6 +51,7 @@ class Twin:
             books=books,
             callbacks=Callbacks(books=books, clock=clock, faults=faults, outbound=self._outbound),
             clock=clock,
+            downloads=Downloads(),
             faults=faults,
             merchants=Merchants(books),
             settling=Settling(clock),

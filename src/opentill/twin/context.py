@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from opentill.base.clock import MovableClock
 from opentill.twin.books import Books
 from opentill.twin.callbacks import Callbacks
+from opentill.twin.downloads import Downloads
 from opentill.twin.faults import Faults
 from opentill.twin.merchants import Merchants
 from opentill.twin.settling import Settling
@@ -20,6 +21,7 @@ class Context:
     books: Books
     callbacks: Callbacks
     clock: MovableClock
+    downloads: Downloads
     faults: Faults
     merchants: Merchants
     settling: Settling

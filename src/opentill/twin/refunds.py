@@ -105,6 +105,18 @@ def by_refund_no(books: Books, *, merchant: str, refund_no: str) -> Refund | Non
     return next(iter(_all(books, "refund_no = ? AND merchant = ?", refund_no, merchant)), None)
 
 
+def done_between(books: Books, *, wallet: str, merchant: str, start_ms: int, end_ms: int) -> list[Refund]:
+    """The merchant's refunds that succeeded from `start_ms` on and before `end_ms`, in that order."""
+    return _all(
+        books,
+        "wallet = ? AND merchant = ? AND done_ms > 0 AND done_ms >= ? AND done_ms < ? ORDER BY done_ms, id",
+        wallet,
+        merchant,
+        start_ms,
+        end_ms,
+    )
+
+
 def due(books: Books, *, now_ms: int) -> list[Refund]:
     return _all(books, "state = 'PROCESSING' AND due_ms <= ? ORDER BY due_ms", now_ms)
 

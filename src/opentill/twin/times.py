@@ -55,6 +55,13 @@ def relative_end_ms(text: str, *, from_ms: int) -> int | None:
     return from_ms + length_ms if length_ms <= 15 * DAY_MS else None
 
 
+def next_month_ms(first_day_ms: int) -> int:
+    """The first moment of the month after the one whose first moment is given."""
+    first = china(first_day_ms)
+    following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return round(following.timestamp() * 1000)
+
+
 def start_of_day_ms(at_ms: int) -> int:
     """Midnight in China before (or at) the moment."""
     day = china(at_ms).replace(hour=0, minute=0, second=0)

@@ -204,6 +204,19 @@ def newest(books: Books, *, wallet: str, out_trade_no: str, limit: int, now_ms: 
     return [_as_of(books, _trade(row), now_ms) for row in rows]
 
 
+def paid_between(books: Books, *, wallet: str, merchant: str, start_ms: int, end_ms: int) -> list[Trade]:
+    """The merchant's trades paid from `start_ms` on and before `end_ms`, in that order."""
+    rows = books.all(
+        f"SELECT {_COLUMNS} FROM trades WHERE wallet = ? AND merchant = ? AND paid_ms > 0"  # noqa: S608
+        " AND paid_ms >= ? AND paid_ms < ? ORDER BY paid_ms, id",
+        wallet,
+        merchant,
+        start_ms,
+        end_ms,
+    )
+    return [_trade(row) for row in rows]
+
+
 def waiting_for_password(books: Books, *, now_ms: int) -> list[Trade]:
     """The trades whose payer was asked for the password and has not answered."""
     rows = books.all(f"SELECT {_COLUMNS} FROM trades WHERE state = 'PASSWORD'")  # noqa: S608

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from opentill.base.clock import real_now_ms
 from opentill.base.logs import logger
 from opentill.twin import keys, misbehaving, times
-from opentill.twin.alipay import barcode, cashier, ending, faulty, opening, operations, platform, refunds, wire
+from opentill.twin.alipay import barcode, bills, cashier, ending, faulty, opening, operations, platform, refunds, wire
 from opentill.twin.alipay.wire import Call, Failure
 from opentill.twin.context import Context
 from opentill.twin.faults import REPLACED, Hit
@@ -32,6 +32,7 @@ METHODS: dict[str, Callable[[Context, Call], dict[str, Any]]] = {
     "alipay.trade.cancel": ending.cancel,
     "alipay.trade.refund": refunds.refund,
     "alipay.trade.fastpay.refund.query": refunds.refund_query,
+    "alipay.data.dataservice.bill.downloadurl.query": bills.download_url,
     "alipay.system.oauth.token": opening.oauth_token,
     "alipay.open.app.alipaycert.download": platform.certificate_download,
 }
@@ -46,8 +47,17 @@ class Gateway:
     def routes(self) -> list[Route]:
         return [
             Route("/gateway.do", self.answer, methods=["GET", "POST"]),
+            Route("/bill/download", self.bill, methods=["GET"]),
             Route("/oauth2/publicAppAuthorize.htm", self.authorize, methods=["GET"]),
         ]
+
+    async def bill(self, request: Request) -> Response:
+        """A plain GET without a signature; half a minute after the link was given it leads nowhere."""
+        file = self._twin.downloads.fetch(request.query_params.get("token", ""), now_ms=self._twin.now_ms())
+        if file is None:
+            return Response("下载链接已失效", 403)
+        named = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        return Response(file.content, media_type="application/zip", headers=named)
 
     async def authorize(self, request: Request) -> Response:
         """The page of silent authorisation, on a host of its own in reality."""

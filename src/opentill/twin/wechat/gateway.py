@@ -16,14 +16,15 @@ from opentill.twin.faults import REPLACED, Hit
 from opentill.twin.merchants import WECHAT, WechatAccount
 from opentill.twin.misbehaving import Answer
 from opentill.twin.web import BodyTooLarge, read_body, signed_target
-from opentill.twin.wechat import cashier, codepay, faulty, opening, operations, platform, refunds, wire
+from opentill.twin.wechat import bills, cashier, codepay, faulty, opening, operations, platform, refunds, wire
 from opentill.twin.wechat.wire import Call, Failure
 
 MAX_SKEW_MS = 5 * times.MINUTE_MS
 _log = logger("twin.wechat")
 
-# None: done, nothing to say. A failure that is returned, not raised, leaves what was written.
-Operation = Callable[[Context, Call], dict[str, Any] | Failure | None]
+# None: done, nothing to say. Bytes: a file, which is not signed. A failure that is returned, not raised, leaves what
+# was written.
+Operation = Callable[[Context, Call], dict[str, Any] | bytes | Failure | None]
 # Below /v3/pay for merchants, below /v3/pay/partner for partners (channels B.4).
 PAYMENTS: list[tuple[str, str, Operation]] = [
     ("POST", "/transactions/native", operations.native),
@@ -38,6 +39,9 @@ ROUTES: list[tuple[str, str, Operation]] = [
     ("POST", "/v3/refund/domestic/refunds", refunds.refund),
     ("GET", "/v3/refund/domestic/refunds/{out_refund_no}", refunds.refund_query),
     ("POST", "/v3/refund/domestic/refunds/{refund_id}/apply-abnormal-refund", refunds.apply_abnormal_refund),
+    ("GET", "/v3/bill/tradebill", bills.trade_bill),
+    ("GET", "/v3/bill/fundflowbill", bills.flow_bill),
+    ("GET", "/v3/billdownload/file", bills.download),
     ("GET", "/v3/certificates", platform.certificates),
     ("POST", "/v3/security/echo", platform.echo),
 ]
@@ -53,6 +57,9 @@ FAULTY: dict[Operation, str] = {
     codepay.reverse: "cancel",
     refunds.refund: "refund",
     refunds.refund_query: "refund_query",
+    bills.trade_bill: "bill",
+    bills.flow_bill: "bill",
+    bills.download: "bill",
 }
 
 
@@ -101,6 +108,9 @@ class Gateway:
             call = await self._checked(request, account, signed_by, is_partner=is_partner)
             hit = self._draw(operation)
             document = await self._run(call, operation, hit)
+            if isinstance(document, bytes):
+                file = Answer(status=200, headers={"Content-Type": "application/octet-stream"}, body=document)
+                return await misbehaving.respond(file, hit, self._twin.clock)
             status = 204 if document is None else 200
             body = b"" if document is None else msgspec.json.encode(faulty.spoiled(document, hit))
         except Failure as failure:
@@ -114,11 +124,11 @@ class Gateway:
     def _draw(self, operation: Operation) -> Hit | None:
         return self._twin.faults.draw_reply(WECHAT, FAULTY.get(operation, "other"))
 
-    async def _run(self, call: Call, operation: Operation, hit: Hit | None) -> dict[str, Any] | None:
+    async def _run(self, call: Call, operation: Operation, hit: Hit | None) -> dict[str, Any] | bytes | None:
         """Carry the request out, unless the fault prevents it; the answer. Raises Failure."""
         since = 0 if self._twin.faults.is_empty else self._twin.callbacks.last_id()
         is_prevented = hit is not None and not hit.acts and hit.fault in REPLACED
-        document: dict[str, Any] | Failure | None = None
+        document: dict[str, Any] | bytes | Failure | None = None
         try:
             if not is_prevented:
                 with self._twin.books.write():
