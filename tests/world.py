@@ -185,8 +185,7 @@ class World:
             if (next_ms := self.clock.earliest_wait_ms()) is not None:
                 await self.settle()
                 await self.advance_to(max(next_ms, self.clock.now_ms()))
-            else:
-                await asyncio.wait([task], timeout=0.01)
+            await asyncio.wait([task], timeout=0.002)
         return await task
 
     async def settle(self) -> None:
