@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.sandbox import Sandbox, chromium, running_sandbox
+from tests.browser.sandbox import Sandbox, launched, running_sandbox
 
 
 @pytest.fixture(scope="session")
@@ -17,5 +17,5 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 # Not for the session: while it runs, no other test of this process could start an event loop.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    with chromium() as started:
+    with sync_playwright() as playwright, launched(playwright.chromium) as started:
         yield started

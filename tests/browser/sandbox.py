@@ -3,16 +3,21 @@
 import contextlib
 import json
 import re
+import secrets
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Page
+
+from tests.clients import TEST_APP, TEST_KEY, TEST_OPERATOR, md5
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGS = (
@@ -38,6 +43,17 @@ class Sandbox:
         with urllib.request.urlopen(urllib.request.Request(f"{self.base_url}/twin/api/pay", body, headers)) as reply:
             answer: dict[str, Any] = json.load(reply)
         return answer
+
+    def scan(self, *, channel: int = 1, amount: int = 1234, goods: str = "") -> str:
+        """The QR code of a new order."""
+        form = {
+            "app": TEST_APP, "operator_id": TEST_OPERATOR, "timestamp": str(time.time_ns() // 1_000_000),
+            "local_order_no": secrets.token_hex(12), "channel": str(channel), "amount": str(amount),
+            "subject": "一杯拿铁", "goods_list": goods,
+        }  # fmt: skip
+        form |= {"sign": md5(form, TEST_KEY), "command": "open.pay.scan"}
+        with urllib.request.urlopen(f"{self.base_url}/gatewayOpen.htm", urlencode(form).encode()) as reply:
+            return str(json.load(reply)["data"]["qrCode"])
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -84,18 +100,21 @@ class Visit:
     def open(self, path: str) -> None:
         self.page.goto(self.base_url + path)
 
+    def forgive(self, status: int) -> None:
+        """The page asked for something and was refused, as the test meant it: the browser logs that."""
+        self.problems = [problem for problem in self.problems if f"status of {status}" not in problem]
+
     def text(self, selector: str) -> str:
         return self.page.locator(selector).first.inner_text()
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
-        try:
-            yield browser
-        finally:
-            browser.close()
+def launched(kind: BrowserType, *more_args: str) -> Iterator[Browser]:
+    browser = kind.launch(executable_path=CHROMIUM, args=[*CHROMIUM_ARGS, *more_args])
+    try:
+        yield browser
+    finally:
+        browser.close()
 
 
 @contextlib.contextmanager

@@ -99,15 +99,19 @@ NAMELESS = """() => [...document.querySelectorAll("input, textarea, select, butt
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/test/api/qrcode.htm"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/test/api/qrcode.htm", "/twin/phone", "/twin/phone#code", "/twin/phone#bills", "/twin/phone#me"],
+)
 def test_pages_can_be_read_and_operated_by_everybody(
     browser: Browser, sandbox: Sandbox, path: str, scheme: str
 ) -> None:
     with visiting(browser, sandbox, color_scheme=scheme, viewport=PHONE) as visit:
         visit.open(path)
-        if path != "/":
+        if path == "/test/api/qrcode.htm":
             visit.page.locator("#send").click()
             visit.page.locator(".qr svg").wait_for()
+        visit.page.locator("h1").wait_for()
 
         assert visit.page.evaluate(CONTRAST) == []
         assert visit.page.evaluate(NAMELESS) == []

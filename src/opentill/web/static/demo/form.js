@@ -1,6 +1,7 @@
 // The form: what it holds, and the fields that fill themselves until somebody edits them.
 
 import { config, make, texts, yuan } from "./dom.js";
+import { opensPanel } from "./phone-panel.js";
 
 const LAST_ORDER = "opentill.last-order";
 const form = document.getElementById("request-form");
@@ -82,7 +83,8 @@ function addTools(changed) {
   addTool("sign", texts.demo.recompute, act(() => setEdited("sign", false)), true);
   if (config.receiver_url && input("notify_url")) addReceiverTool(act);
   if (config.phone_url && input("barcode")) {
-    foot("barcode").append(make("a", { href: `${config.phone_url}#code`, target: "_blank" }, texts.demo.barcode_open));
+    const link = make("a", { href: `${config.phone_url}#code`, target: "_blank" }, texts.demo.barcode_open);
+    foot("barcode").append(opensPanel(link));
   }
   for (const name of ["amount", "un_discount_amount", "refund_amount"]) {
     if (!input(name)) continue;

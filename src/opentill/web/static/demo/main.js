@@ -4,6 +4,7 @@ import { fieldsToSign, signRequest, stringToSign } from "../opentill-sign.js";
 import { card, codeCard, config, make, say, texts } from "./dom.js";
 import { followClock, prepareForm, readForm, readKey, rememberOrder, renewNumber, showSign, typedSign } from "./form.js";
 import { foldedSteps, isPaid, moneySign, notificationCard, orderFacts, stateBadge, timeline } from "./order.js";
+import { closePanel, opensPanel } from "./phone-panel.js";
 import { drawQr } from "./qr.js";
 import { asCurl, asHttp, send } from "./request.js";
 import { fieldTable, signedFields, verification } from "./verify.js";
@@ -104,6 +105,7 @@ function setSending(isSending) {
 }
 
 function clearResult() {
+  closePanel();
   at("placeholder").hidden = true;
   at("outcome").hidden = true;
   at("payment-column").replaceChildren();
@@ -198,7 +200,8 @@ function payBox(code, isLink) {
   const href = isLink ? code : config.phone_url && `${config.phone_url}?qr=${encodeURIComponent(code)}`;
   if (href) {
     const link = { class: "button", href, target: "_blank", rel: "noopener", id: "open-phone" };
-    box.append(make("a", link, isLink ? t.open_link : t.open_phone));
+    const opener = make("a", link, isLink ? t.open_link : t.open_phone);
+    box.append(config.is_sandbox ? opensPanel(opener) : opener);
   }
   return box;
 }
