@@ -51,8 +51,8 @@ RULES = {
         "Notify refunds too, with the order's status of that moment.",
         "退款也发通知，`orderStatus` 为当时的状态。",
     ),
-    "notify_cancels": ("Notify closed and reversed orders too.", "订单关闭或撤销也发通知。"),
-    "notify_failures": ("Notify failed orders too.", "订单失败也发通知。"),
+    "notify_cancels": ("No effect in this release.", "本版本中不起作用。"),
+    "notify_failures": ("No effect in this release.", "本版本中不起作用。"),
     "late_payment": (
         "Money that comes after an order has ended: `accept` it, `refund` it, or `hold` it for a person.",
         "订单结束后才到的钱：`accept` 接受，`refund` 自动退回，`hold` 等人处理。",
