@@ -73,6 +73,13 @@ async def audited(w: World) -> list[str]:
     return [row["action"].removeprefix("refused.") for row in rows]
 
 
+async def fault(w: World, channel: int, operation: str, name: str, **more: object) -> None:
+    """Something goes wrong at the wallet (the twin's `/api/faults`); once, unless `times` says otherwise."""
+    values = {"wallet": {ALIPAY: "alipay", WECHAT: "wechat"}[channel], "operation": operation, "fault": name}
+    answered, answer = await w.ask_twin("POST", "/api/faults", **values, **more)
+    assert answered == 200, answer
+
+
 def lacks_money(w: World, channel: int, *, is_out: bool = True) -> None:
     """The merchant's balance at the wallet does not cover refunds, or does again."""
     number = w.twin.alipay_merchant().app_id if channel == ALIPAY else w.twin.wechat_merchant().mchid

@@ -1,5 +1,7 @@
 """`open.pay.query` (protocol 4.5), over real HTTP with both wallets on both databases."""
 
+from typing import Any
+
 import pytest
 
 from opentill.domain.parties import AppRules
@@ -8,6 +10,7 @@ from tests.orders import (
     ALIPAY,
     WECHAT,
     ask,
+    fault,
     is_signed_over,
     lacks_money,
     on_each_wallet,
@@ -119,7 +122,7 @@ async def test_nobody_is_told_about_an_order_of_others(engine: str) -> None:
         ({"order_no": "1" * 31}, "55"),
     ],
 )
-async def test_one_well_formed_number_is_needed(params: dict[str, str], code: str) -> None:
+async def test_one_well_formed_number_is_needed(params: dict[str, Any], code: str) -> None:
     async with world() as w:
         reply = await ask(w, "query", **params)
 
@@ -152,7 +155,7 @@ async def test_the_number_of_a_refund_answers_for_the_refund(engine: str) -> Non
 async def test_a_payment_nobody_told_us_about_is_found_by_asking(engine: str, channel: int) -> None:
     async with world(engine, works=False) as w:
         order = await scanned(w, channel=channel)
-        await w.ask_twin("POST", "/api/faults", wallet=_name(channel), operation="callback", fault="callback_never")
+        await fault(w, channel, "callback", "callback_never")
         await w.ask_twin("POST", "/api/pay", qr_code=order.qr_code)
         assert await w.state(order.order_no) == "WAITING"
 
@@ -194,7 +197,7 @@ async def test_without_a_word_of_the_wallet_the_database_answers(accident: Accid
     async with faulty_road() as road, world(works=False, **road.settings) as w:
         road.leads_to(w)
         order = await scanned(w)
-        await w.ask_twin("POST", "/api/faults", wallet="alipay", operation="callback", fault="callback_never")
+        await fault(w, ALIPAY, "callback", "callback_never")
         await w.ask_twin("POST", "/api/pay", qr_code=order.qr_code)
         road.accidents = [accident]
 
@@ -212,7 +215,3 @@ async def test_an_app_that_may_only_query_leaves_no_bindings() -> None:
         await ask(w, "query", till=till, order_no=order.order_no)
 
         assert await w.number("SELECT count(*) FROM sign_bindings WHERE app_id <> $1", TEST_APP_ID) == 0
-
-
-def _name(channel: int) -> str:
-    return {ALIPAY: "alipay", WECHAT: "wechat"}[channel]
