@@ -18,6 +18,8 @@ from opentill.storage.database import StepFailed
 
 CREATE_LEASE_MS = 30_000
 """How long a CREATED order belongs to the request that made it; then the worker asks. Two create calls fit in it."""
+CHARGE_EXPIRY_MS = 5 * 60_000
+"""What a wallet is told about a charge: less is not advised (channels A.7). We undo it ourselves, earlier."""
 MAX_DRAWS = 5
 """Times a number is drawn, or the next attempt of a barcode order is tried."""
 
@@ -88,7 +90,9 @@ async def charge(deployment: Deployment, order: Order, account: OpenAccount, *, 
     Raises: CHANNEL_REFUSED.
     """
     channel = deployment.channels[order.channel]
-    answer = await channel.charge(account.opened, orders.trade_of(deployment, order), barcode)
+    trade = orders.trade_of(deployment, order)
+    trade = msgspec.structs.replace(trade, expires_at_ms=order.created_at_ms + CHARGE_EXPIRY_MS)
+    answer = await channel.charge(account.opened, trade, barcode)
     orders.count_call(deployment, order.channel, "charge", answer)
     order = await orders.record_outcome(deployment, order, answer, said=orders.said_of(order, "charge"))
     if order.state is OrderState.FAILED:
