@@ -125,8 +125,15 @@ def certificate_names(merchant: AlipayMerchant) -> dict[str, str]:
     """The parameters that certificate mode adds."""
     return {
         "app_cert_sn": certificate_sn(merchant.app_cert_pem),
-        "alipay_root_cert_sn": certificate_sn(merchant.alipay_root_cert_pem),
+        "alipay_root_cert_sn": root_sn(merchant.alipay_root_cert_pem),
     }
+
+
+def root_sn(bundle: str) -> str:
+    """The RSA-signed certificates of the bundle, joined by an underscore (channels A.5)."""
+    pems = [f"{part}-----END CERTIFICATE-----" for part in bundle.split("-----END CERTIFICATE-----")[:-1]]
+    names = [x509.load_pem_x509_certificate(pem.encode()).signature_algorithm_oid._name for pem in pems]
+    return "_".join(certificate_sn(pem) for pem, name in zip(pems, names, strict=True) if "RSA" in name)
 
 
 def certificate_sn(pem: str) -> str:

@@ -25,7 +25,8 @@ def new_root(key: KeyPair, *, now_ms: int) -> Root:
     certificate = keys.new_certificate(
         _ROOT, key.public_pem, issuer=_ROOT, issuer_key=key, serial=keys.new_serial(), now_ms=now_ms
     )
-    return Root(private_pem=key.private_pem, certificate_pem=certificate)
+    bundle = keys.new_curve_certificate(f"{_ROOT} (EC)", now_ms=now_ms) + "\n" + certificate
+    return Root(private_pem=key.private_pem, certificate_pem=certificate, bundle_pem=bundle)
 
 
 def alipay_account(root: Root, app_key: KeyPair | str, alipay_key: KeyPair, *, now_ms: int) -> AlipayAccount:
@@ -40,7 +41,7 @@ def alipay_account(root: Root, app_key: KeyPair | str, alipay_key: KeyPair, *, n
         alipay_public_key_pem=alipay_key.public_pem,
         app_cert_pem=app_certificate(root, app_id, public_pem, now_ms=now_ms),
         alipay_cert_pem=certified(root, "alipay", alipay_key.public_pem, serial=keys.new_serial(), now_ms=now_ms),
-        alipay_root_cert_pem=root.certificate_pem,
+        alipay_root_cert_pem=root.bundle_pem or root.certificate_pem,
     )
     return AlipayAccount(merchant=merchant, alipay_private_key_pem=alipay_key.private_pem, opened_ms=now_ms)
 

@@ -13,7 +13,7 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from opentill.twin import times
@@ -80,19 +80,22 @@ def new_certificate(
     subject: str, public_pem: str, *, issuer: str, issuer_key: KeyPair, serial: int, now_ms: int
 ) -> str:
     """A PEM certificate for a public key, valid from a day before `now_ms` on."""
-    start = times.china(now_ms) - timedelta(days=1)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(_name(subject))
-        .issuer_name(_name(issuer))
-        .public_key(_read_public(public_pem))
-        .serial_number(serial)
-        .not_valid_before(start)
-        .not_valid_after(start + timedelta(days=365 * _CERTIFICATE_YEARS))
-        .add_extension(x509.BasicConstraints(ca=subject == issuer, path_length=None), critical=True)
-        .sign(issuer_key.private, _SHA256)
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+    certificate = _builder(subject, _read_public(public_pem), issuer=issuer, serial=serial, now_ms=now_ms)
+    return certificate.sign(issuer_key.private, _SHA256).public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def new_curve_certificate(subject: str, *, now_ms: int) -> str:
+    """A PEM certificate that an elliptic-curve key of its own has signed, as some in Alipay's root bundle are."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _builder(subject, key.public_key(), issuer=subject, serial=new_serial(), now_ms=now_ms)
+    return certificate.sign(key, _SHA256).public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def root_sn(bundle: str) -> str:
+    """Alipay's name of a root bundle: the names of the RSA-signed certificates in it (channels A.5)."""
+    certificates = x509.load_pem_x509_certificates(bundle.encode())
+    signed_by_rsa = [one for one in certificates if isinstance(one.signature_algorithm_parameters, padding.PKCS1v15)]
+    return "_".join(certificate_sn(one.public_bytes(serialization.Encoding.PEM).decode()) for one in signed_by_rsa)
 
 
 def common_name(pem: str) -> str:
@@ -118,6 +121,27 @@ def certificate_sn(pem: str) -> str:
     issuer = ",".join(reversed(parts))
     named = f"{issuer}{certificate.serial_number}".encode()
     return hashlib.md5(named, usedforsecurity=False).hexdigest()
+
+
+def _builder(
+    subject: str,
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
+    *,
+    issuer: str,
+    serial: int,
+    now_ms: int,
+) -> x509.CertificateBuilder:
+    start = times.china(now_ms) - timedelta(days=1)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(_name(issuer))
+        .public_key(key)
+        .serial_number(serial)
+        .not_valid_before(start)
+        .not_valid_after(start + timedelta(days=365 * _CERTIFICATE_YEARS))
+        .add_extension(x509.BasicConstraints(ca=subject == issuer, path_length=None), critical=True)
+    )
 
 
 def _new_key_pair() -> KeyPair:
@@ -150,6 +174,7 @@ def _name(common_name: str) -> x509.Name:
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "OpenTill twin"),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "Certification Authority"),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )

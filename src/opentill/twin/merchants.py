@@ -98,7 +98,7 @@ class AlipayAccount(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def root_cert_sn(self) -> str:
-        return keys.certificate_sn(self.merchant.alipay_root_cert_pem)
+        return keys.root_sn(self.merchant.alipay_root_cert_pem)
 
 
 class WechatAccount(msgspec.Struct, frozen=True, dict=True):
@@ -145,10 +145,14 @@ class WechatAccount(msgspec.Struct, frozen=True, dict=True):
 
 
 class Root(msgspec.Struct, frozen=True):
-    """The authority that certifies Alipay's, the apps' and WeChat Pay's platform keys."""
+    """The authority that certifies Alipay's, the apps' and WeChat Pay's platform keys.
+
+    `bundle_pem` is what Alipay hands out: this certificate beside one that is not signed with RSA.
+    """
 
     private_pem: str
     certificate_pem: str
+    bundle_pem: str = ""
 
 
 AccountT = TypeVar("AccountT", AlipayAccount, WechatAccount)
