@@ -178,3 +178,17 @@ def test_every_vendored_library_comes_with_its_licence_and_is_listed() -> None:
     for folder in folders:
         assert (folder / "LICENSE").stat().st_size > 500
         assert f"`{folder.name}/`" in listed
+
+
+def test_every_text_is_used() -> None:
+    web = STATIC.parent
+    files = [*(web / "templates").glob("*.html"), *STATIC.glob("demo/*.js"), web / "pages.py"]
+    code = "".join(file.read_text() for file in files)
+    texts = read_texts("zh")
+
+    unused = [
+        key for section in ("site", "index", "demo") for key in texts[section] if not re.search(rf"\b{key}\b", code)
+    ]
+
+    # Composed in the script from the wallet's number.
+    assert unused == ["wallet_1", "wallet_2"]

@@ -44,6 +44,7 @@ export function orderFacts(order) {
     [t.amount, yuan(order.amount_fen)],
     isPaid(order) && [t.received, yuan(order.received_fen)],
     Number(order.discount_fen) > 0 && [t.discount, yuan(order.discount_fen)],
+    Number(order.refunding_fen) > 0 && [t.state_refunding, yuan(order.refunding_fen)],
     Number(order.refunded_fen) > 0 && [t.refunded, yuan(order.refunded_fen)],
     [t.local_order_no, make("code", {}, order.local_order_no)],
     [t.order_no, make("code", {}, order.order_no)],
