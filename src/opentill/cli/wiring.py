@@ -15,6 +15,7 @@ from opentill.services.administration import Administration
 from opentill.services.deployment import Deployment
 from opentill.services.platform_key import platform_key
 from opentill.storage.database import check_schema, open_database
+from opentill.worker.housekeeping import housekeeping_job
 from opentill.worker.loop import Job, Worker
 from opentill.worker.notify import notify_job
 from opentill.worker.poll import poll_job
@@ -78,5 +79,10 @@ async def open_administration(settings: Settings, *, clock: Clock, actor: str) -
 
 def worker_of(deployment: Deployment) -> Worker:
     """All jobs that time drives."""
-    jobs: list[Job[Any]] = [notify_job(deployment), poll_job(deployment), refund_job(deployment)]
+    jobs: list[Job[Any]] = [
+        notify_job(deployment),
+        poll_job(deployment),
+        refund_job(deployment),
+        housekeeping_job(deployment),
+    ]
     return Worker(jobs, deployment.database, deployment.clock)

@@ -49,7 +49,7 @@ class JobRunner(Generic[T]):
         self._wake = database.wake_event(job.wake)
         self._in_flight: dict[object, asyncio.Task[None]] = {}
         self._groups: Counter[object] = Counter()
-        self._has_skipped = False
+        self._is_awaited = False
         self._is_stopping = False
 
     @property
@@ -82,17 +82,19 @@ class JobRunner(Generic[T]):
         now_ms = self._clock.now_ms()
         items = await self._job.find(now_ms, PAGE)
         skipped = [item for item in items if not self._start(item)]
-        self._has_skipped = bool(skipped)
         is_page_full = len(items) == PAGE
         if is_page_full and skipped and len(self._in_flight) < MAX_IN_FLIGHT:
             for item in skipped:
                 await self._job.defer(item)
             return now_ms
-        latest_ms = now_ms + LONGEST_SLEEP_MS
-        if skipped or is_page_full:
-            # The next end of a running item wakes us; this is the net below it.
-            return now_ms + AFTER_FAULT_MS if skipped else now_ms
-        return min(await self._job.next_due_ms() or latest_ms, latest_ms)
+        if is_page_full and not skipped:
+            return now_ms
+        next_due_ms = await self._job.next_due_ms()
+        # What is due and not yet claimed is in flight, or has no place: the end of a running item wakes us, and the
+        # time is the net below it.
+        self._is_awaited = bool(self._in_flight) and next_due_ms is not None and next_due_ms <= now_ms
+        latest_ms = now_ms + (AFTER_FAULT_MS if self._is_awaited else LONGEST_SLEEP_MS)
+        return latest_ms if self._is_awaited or next_due_ms is None else min(next_due_ms, latest_ms)
 
     def _start(self, item: T) -> bool:
         """False: no free place now. An item in flight counts as started."""
@@ -117,7 +119,7 @@ class JobRunner(Generic[T]):
             self._groups[group] -= 1
             if not self._groups[group]:
                 del self._groups[group]
-            if self._has_skipped:
+            if self._is_awaited:
                 self._wake.set()
 
 

@@ -1,0 +1,41 @@
+"""Throws away what has served its time: signature bindings that no replay can use any more (protocol 8.1)."""
+
+from opentill.services.deployment import Deployment
+from opentill.storage import signs
+from opentill.worker.loop import Job
+
+EVERY_MS = 10 * 60_000
+
+_WAKE = "housekeeping"
+_SIGNS = "sign_bindings"
+
+
+def housekeeping_job(deployment: Deployment) -> Job[str]:
+    """Every process that works does it; doing it twice does no harm."""
+    database, clock = deployment.database, deployment.clock
+    due_ms = {_SIGNS: clock.now_ms()}
+
+    async def find(now_ms: int, limit: int) -> list[str]:
+        return [name for name, at_ms in due_ms.items() if at_ms <= now_ms][:limit]
+
+    async def next_due_ms() -> int | None:
+        return min(due_ms.values())
+
+    async def work(name: str) -> None:
+        await defer(name)
+        await database.write([signs.forget_expired(now_ms=clock.now_ms())])
+
+    async def defer(name: str) -> None:
+        due_ms[name] = clock.now_ms() + EVERY_MS
+
+    return Job(
+        name="housekeeping",
+        wake=_WAKE,
+        per_group=1,
+        find=find,
+        next_due_ms=next_due_ms,
+        key=lambda name: name,
+        group=lambda name: name,
+        work=work,
+        defer=defer,
+    )
