@@ -1,6 +1,7 @@
 """Who calls: app, signature, timestamp, cashier; and the cache of parties that answers it without a query."""
 
 import asyncio
+import base64
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -259,8 +260,10 @@ def age_ms(sent_ms: int, clock: Clock) -> int:
 
 
 def _canonical_sign(app: App, sign: str) -> str:
-    """Hex in upper case is the same signature, so it must not count as another one."""
-    return sign if app.rules.sign_method == "RSA2" else sign.lower()
+    """One text for one signature: hex in upper case, or base64 with other idle bits at its end, is no other one."""
+    if app.rules.sign_method == "RSA2":
+        return base64.b64encode(base64.b64decode(sign)).decode("ascii")
+    return sign.lower()
 
 
 @lru_cache(maxsize=1024)

@@ -99,7 +99,8 @@ class Gateway:
         if command.sends_money_back:
             signatures.check_sends_money_back(caller, form, deployment.clock)
         if command.is_bound:
-            await signatures.bind(deployment, caller, command.name)
+            signatures.check_not_opening(caller, form, signed=command.signed)
+            await signatures.bind(deployment, caller, command.name, form)
         now_ms = deployment.clock.now_ms()
         asked = registry.Request(
             caller=caller, values=read_values(form, command.params), version=version, now_ms=now_ms
