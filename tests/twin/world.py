@@ -129,7 +129,13 @@ async def world(
 async def serving(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
     """A real HTTP server on an open socket, without `serve`, which takes the signal handlers of the test run."""
     config = uvicorn.Config(
-        app, log_level="warning", lifespan="off", ws="none", access_log=False, timeout_graceful_shutdown=1
+        app,
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
     )
     config.load()
     server = uvicorn.Server(config)
