@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from ipaddress import ip_address
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,8 +13,9 @@ from opentill.commands.registry import Command
 from opentill.protocol.signing import public_key_text
 from opentill.services.deployment import Deployment
 from opentill.storage.database import DatabaseUnavailable
-from opentill.web import callbacks
+from opentill.web import callbacks, links
 from opentill.web.gateway import Gateway
+from opentill.web.source import is_in, source_ip
 
 
 def build_app(
@@ -25,6 +25,7 @@ def build_app(
     routes: list[BaseRoute] = [
         *Gateway(deployment, commands).routes(),
         *callbacks.routes(deployment),
+        *links.routes(deployment),
         Route("/public-key", _public_key(deployment)),
         Route("/healthz", _health(deployment)),
         Route("/metrics", _metrics(deployment)),
@@ -69,12 +70,8 @@ def _metrics(deployment: Deployment) -> Endpoint:
     """Metrics for the networks that may read them."""
 
     async def endpoint(request: Request) -> Response:
-        host = request.client.host if request.client else ""
-        try:
-            is_allowed = any(ip_address(host) in network for network in deployment.settings.metrics_networks)
-        except ValueError:
-            is_allowed = False
-        if not is_allowed:
+        settings = deployment.settings
+        if not is_in(source_ip(request, settings.trusted_proxies), settings.metrics_networks):
             return PlainTextResponse("not allowed from this address", status_code=403)
         return Response(deployment.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
