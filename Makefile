@@ -9,7 +9,7 @@ DATA ?= data
 PY   := .venv/bin/python
 UV   := .venv/bin/uv
 
-.PHONY: help setup run test check bench lock format docs compat clean
+.PHONY: help install setup run test check bench lock format docs compat clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,8 @@ $(UV): requirements/tools.txt
 .venv/.system-ready: bin/apt-install
 	@bin/apt-install --missing postgresql:/usr/lib/postgresql chromium:/usr/bin/chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto
 	@touch $@
+
+install: .venv/.run-ready ## Install what the gateway needs, without tools for tests
 
 setup: .venv/.dev-ready .venv/.system-ready ## Install everything that running, testing and checking need
 

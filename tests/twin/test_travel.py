@@ -53,21 +53,29 @@ async def test_refunds_succeed_and_are_announced_on_the_way(tmp_path: Path) -> N
         assert len(w.shop.received) == 1
 
 
-async def test_moving_waits_for_the_others_too(tmp_path: Path) -> None:
+class Neighbour:
+    """Has something due an hour after noon, and notes when it was asked whether all is done."""
+
+    def __init__(self, clock: MovableClock) -> None:
+        self._clock = clock
+        self.asked: list[int] = []
+
+    async def quiet(self) -> None:
+        self.asked.append(self._clock.now_ms() - NOON_MS)
+
+    async def next_due_ms(self) -> int | None:
+        due_ms = NOON_MS + 3_600_000
+        return due_ms if self._clock.now_ms() < due_ms else None
+
+
+async def test_moving_stops_where_a_neighbour_has_something_due_and_waits_for_it(tmp_path: Path) -> None:
     async with world(tmp_path / "twin.sqlite3") as w:
-        calls: list[int] = []
+        neighbour = Neighbour(w.clock)
+        w.twin.keep_pace_with(neighbour)
 
-        async def others() -> None:
-            calls.append(w.clock.now_ms())
+        await w.post("/api/clock", advance_s=7200)
 
-        twin = Twin(data_file=tmp_path / "other.sqlite3", clock=w.clock, base_url=w.base_url, quiet=others)
-        await twin.start()
-        try:
-            await twin.quiet()
-        finally:
-            await twin.stop()
-
-        assert calls == [NOON_MS]
+        assert sorted(set(neighbour.asked)) == [0, 3_600_000, 7_200_000]
 
 
 async def test_the_shift_outlives_a_restart(tmp_path: Path) -> None:

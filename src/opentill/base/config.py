@@ -88,15 +88,24 @@ class Settings(BaseSettings):
         default=False,
         description="Show the demo pages under `/test/api/` outside the sandbox too, for integrators.",
     )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="Networks of your own reverse proxies, as CIDRs separated by commas. Only from them is "
+        "`X-Forwarded-For` believed; without it every caller behind a proxy has the proxy's address.",
+    )
     metrics_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         default=(ip_network("127.0.0.0/8"), ip_network("::1/128")),
         description="Networks that may read `GET /metrics`, as CIDRs separated by commas.",
+    )
+    console_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer token for `/console/api/`. Empty: outside the sandbox that API does not exist.",
     )
     log_level: str = Field(
         default="info", pattern="(?i)^(debug|info|warning|error)$", description="Least level logged."
     )
 
-    @field_validator("notify_allow_networks", "metrics_networks", mode="before")
+    @field_validator("notify_allow_networks", "trusted_proxies", "metrics_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         if isinstance(value, str):

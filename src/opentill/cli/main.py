@@ -8,6 +8,8 @@ from opentill import __version__
 from opentill.cli import admin, data
 from opentill.cli.sandbox import sandbox_command
 from opentill.cli.serve import serve_command, worker_command
+from opentill.cli.stats import stats_command
+from opentill.cli.twin import twin_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +20,8 @@ app = typer.Typer(
 app.command("sandbox")(sandbox_command)
 app.command("serve")(serve_command)
 app.command("worker")(worker_command)
+app.command("stats")(stats_command)
+app.command("twin")(twin_command)
 app.add_typer(admin.app, name="admin")
 app.add_typer(data.app, name="data")
 

@@ -51,8 +51,11 @@ RULES = {
         "Notify refunds too, with the order's status of that moment.",
         "退款也发通知，`orderStatus` 为当时的状态。",
     ),
-    "notify_cancels": ("No effect in this release.", "本版本中不起作用。"),
-    "notify_failures": ("No effect in this release.", "本版本中不起作用。"),
+    "notify_cancels": (
+        "Notify also when an order expired or was reversed (`CANCEL`).",
+        "订单过期或撤销时也发送通知（`CANCEL`）。",
+    ),
+    "notify_failures": ("Notify also when the wallet refused (`PAY_FAIL`).", "钱包拒绝时也发送通知（`PAY_FAIL`）。"),
     "late_payment": (
         "Money that comes after an order has ended: `accept` it, `refund` it, or `hold` it for a person.",
         "订单结束后才到的钱：`accept` 接受，`refund` 自动退回，`hold` 等人处理。",

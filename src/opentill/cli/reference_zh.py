@@ -7,6 +7,8 @@ SETTINGS_ZH = {
     "master_key_file": "主密钥文件，没有设置 `OPENTILL_MASTER_KEY` 时读取。",
     "host": "监听地址。`0.0.0.0` 会把网关开放给整个网络。",
     "port": "监听端口；0 表示自动选一个空闲端口。",
+    "trusted_proxies": "自己的反向代理所在的网段（CIDR，逗号分隔）。"
+    "只有来自这些地址的请求才采信 `X-Forwarded-For`；不设置时，经过代理的请求来源都是代理的地址。",
     "public_base_url": "钱包和顾客访问本网关的地址，例如 `https://pay.example.com`。"
     "回调地址由它拼成，从不采信 Host 头。`opentill serve` 必须设置。",
     "alipay_base_url": "支付宝网关的地址（后面会接 `/gateway.do`）。沙箱中是模拟器的地址。",
@@ -22,5 +24,6 @@ SETTINGS_ZH = {
     "max_open_requests": "一个进程同时处理的请求数；超过时返回“系统繁忙”。",
     "demo_pages": "在沙箱之外也提供 `/test/api/` 下的演示页，供接入商使用。",
     "metrics_networks": "允许读取 `GET /metrics` 的网段，CIDR 格式，用逗号分隔。",
+    "console_token": "`/console/api/` 的 Bearer 令牌。为空时，该接口在沙箱之外不存在。",
     "log_level": "最低的日志级别。",
 }

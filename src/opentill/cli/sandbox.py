@@ -21,7 +21,7 @@ from opentill.base.clock import MovableClock
 from opentill.base.config import Network, Settings
 from opentill.base.sealing import SealingError, master_key_file
 from opentill.cli.seed import ensure_test_parties
-from opentill.cli.server import bind, serve
+from opentill.cli.server import OPEN_HOSTS, bind, reachable_at, serve
 from opentill.cli.wiring import open_administration, open_deployment, worker_of
 from opentill.commands.registry import load_commands
 from opentill.services.deployment import Deployment
@@ -29,14 +29,13 @@ from opentill.storage.database import ensure_schema
 from opentill.twin.app import Twin
 from opentill.web import demo
 from opentill.web.app import build_app
+from opentill.web.console import api as console_api
 from opentill.worker.loop import Worker
 
 PRIVATE_NETWORKS: tuple[Network, ...] = tuple(
     ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 )
 LOOPBACK_NETWORKS: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-
-_OPEN_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ async def _run(listener: socket.socket, host: str, data: Path, console: Console)
 def sandbox_app(deployment: Deployment, twin: Twin) -> Starlette:
     """Gateway, demo pages and twin at one address."""
     commands = load_commands()
-    pages = [*demo.routes(deployment, commands), Mount("/twin", app=twin.app)]
+    pages = [*demo.routes(deployment, commands), *console_api.routes(deployment), Mount("/twin", app=twin.app)]
     return build_app(deployment, commands, more_routes=pages)
 
 
@@ -94,7 +93,7 @@ def sandbox_app(deployment: Deployment, twin: Twin) -> Starlette:
 async def open_sandbox(settings: Settings, data: Path) -> AsyncIterator[Sandbox]:
     """The sandbox's parts, opened and seeded; the worker is not started yet."""
     twin_file = data / "twin.sqlite3"
-    clock = MovableClock()
+    clock = MovableClock(shift_ms=Twin.stored_shift_ms(twin_file))
     twin = Twin(data_file=twin_file, clock=clock, base_url=f"{settings.public_base_url}/twin")
     # Making keys and migrating are what a first start waits for: both at once.
     migrating = asyncio.create_task(ensure_schema(settings.database_url))
@@ -108,7 +107,9 @@ async def open_sandbox(settings: Settings, data: Path) -> AsyncIterator[Sandbox]
         async with open_deployment(
             settings, clock=clock, public_base_url=settings.public_base_url, is_sandbox=True
         ) as deployment:
-            yield Sandbox(deployment, twin, worker_of(deployment), clock)
+            worker = worker_of(deployment)
+            twin.keep_pace_with(worker)
+            yield Sandbox(deployment, twin, worker, clock)
     finally:
         await twin.stop()
 
@@ -116,10 +117,9 @@ async def open_sandbox(settings: Settings, data: Path) -> AsyncIterator[Sandbox]
 def sandbox_settings(listener: socket.socket, host: str, data: Path) -> Settings:
     """The environment's settings with what makes a sandbox; addresses are computed, never stored."""
     port = listener.getsockname()[1]
-    is_open = host in _OPEN_HOSTS
-    base_url = f"http://{_lan_address() if is_open else _url_host(host)}:{port}"
+    base_url = f"{reachable_at(host)}:{port}"
     # Opened to the network, a stranger's notify_url must not reach what listens on this machine only.
-    networks = PRIVATE_NETWORKS if is_open else (*LOOPBACK_NETWORKS, *PRIVATE_NETWORKS)
+    networks = PRIVATE_NETWORKS if host in OPEN_HOSTS else (*LOOPBACK_NETWORKS, *PRIVATE_NETWORKS)
     master_key_file(data / "master.key")
     return Settings(
         database_url=f"sqlite:///{data / 'opentill.sqlite3'}",
@@ -134,20 +134,6 @@ def sandbox_settings(listener: socket.socket, host: str, data: Path) -> Settings
         wechat_api_base_url=f"{base_url}/twin/wechat",
         notify_allow_networks=networks,
     )
-
-
-def _url_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _lan_address() -> str:
-    """The address other machines of the local network reach this one at; loopback when there is none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("10.255.255.255", 1))  # a datagram socket sends nothing on connect
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
 
 
 def _greet(console: Console, base_url: str, data: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 import uvloop
@@ -12,15 +12,15 @@ import uvloop
 from opentill.base import logs
 from opentill.base.clock import MovableClock
 from opentill.base.config import Settings
-from opentill.base.sealing import SealingError
+from opentill.cli.problems import SettingsProblem, read_settings, told
 from opentill.cli.server import Lifeline, bind, serve, until_stopped
 from opentill.cli.supervisor import NotStarted, Supervisor
 from opentill.cli.wiring import open_deployment, worker_of
 from opentill.commands.registry import load_commands
 from opentill.services.deployment import Deployment
-from opentill.storage.database import DatabaseUnavailable, SchemaTooNew, SchemaTooOld
 from opentill.web import demo
 from opentill.web.app import build_app
+from opentill.web.console import api as console_api
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default: OPENTILL_HOST.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; default: OPENTILL_PORT.")]
@@ -51,7 +51,8 @@ def serve_command(
     try:
         listener = socket.socket(fileno=listen_fd) if listen_fd is not None else bind(settings.host, settings.port)
     except OSError as error:
-        _refuse(f"{settings.host}:{settings.port}: {error.strerror}")
+        typer.echo(f"Not started: {settings.host}:{settings.port}: {error.strerror}", err=True)
+        raise typer.Exit(1) from error
     lifeline = Lifeline(lifeline_fd) if lifeline_fd is not None else None
     if workers == 1:
         # Beside others there is a process of its own that works.
@@ -74,7 +75,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, lifeline: Lifel
     async with _deployment(settings) as deployment:
         commands = load_commands()
         more = demo.routes(deployment, commands) if deployment.has_demo_pages else []
-        app = build_app(deployment, commands, more_routes=more)
+        app = build_app(deployment, commands, more_routes=[*more, *console_api.routes(deployment)])
         if not works:
             await serve(app, listener, lifeline=lifeline)
             return
@@ -106,22 +107,14 @@ async def _deployment(settings: Settings) -> AsyncIterator[Deployment]:
 
 def _settings(host: str | None, port: int | None) -> Settings:
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = Settings.model_validate({**Settings().model_dump(), **given})
-    if not settings.public_base_url.startswith(("http://", "https://")):
-        raise typer.BadParameter("set OPENTILL_PUBLIC_BASE_URL to how wallets reach this gateway, https://…")
+    with told("Not started"):
+        settings = read_settings().model_copy(update=given)
+        if not settings.public_base_url.startswith(("http://", "https://")):
+            raise SettingsProblem("OPENTILL_PUBLIC_BASE_URL: set it to how wallets reach this gateway, https://…")
     logs.configure(level=settings.log_level)
     return settings
 
 
 def _run(main: Coroutine[None, None, None]) -> None:
-    try:
+    with told("Not started"):
         uvloop.run(main)
-    except SchemaTooOld as error:
-        _refuse(f"{error}; run `opentill data migrate`")
-    except (SealingError, SchemaTooNew, DatabaseUnavailable, ValueError) as error:
-        _refuse(str(error))
-
-
-def _refuse(reason: str) -> NoReturn:
-    typer.echo(f"Cannot start: {reason}", err=True)
-    raise typer.Exit(1)

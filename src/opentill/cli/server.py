@@ -15,6 +15,9 @@ GRACE_S = 15
 BACKLOG = 1024
 
 
+OPEN_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+
+
 class Lifeline:
     """Ties a process to the parent that started it: ready is said on it, and it ends when the parent is gone."""
 
@@ -73,6 +76,12 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def reachable_at(host: str) -> str:
+    """`http://` and the address at which others reach a server bound to `host`, without the port."""
+    name = _lan_address() if host in OPEN_HOSTS else host
+    return f"http://[{name}]" if ":" in name else f"http://{name}"
+
+
 async def serve(app: ASGIApp, listener: socket.socket, *, lifeline: Lifeline | None = None) -> None:
     """Serve until SIGINT or SIGTERM, or until the parent of `lifeline` is gone."""
     config = uvicorn.Config(
@@ -113,3 +122,13 @@ async def until_stopped(lifeline: Lifeline | None) -> None:
 async def _exit_with_parent(server: uvicorn.Server, lifeline: Lifeline) -> None:
     await lifeline.parent_gone()
     server.should_exit = True
+
+
+def _lan_address() -> str:
+    """The address other machines of the local network reach this one at; loopback when there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 1))  # a datagram socket sends nothing on connect
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"

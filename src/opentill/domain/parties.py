@@ -1,5 +1,7 @@
 """Who takes part: merchants, the apps that call us, their cashiers, and the accounts that receive the money."""
 
+from typing import Annotated, Literal
+
 import msgspec
 
 ALIPAY = 1
@@ -13,27 +15,27 @@ DEFAULT_ORDER_LIFE_MS = 2 * 3_600_000
 class AppRules(msgspec.Struct, frozen=True, omit_defaults=True):
     """Per-app settings, stored as JSON and effective without a restart."""
 
-    sign_method: str = "MD5"
+    sign_method: Literal["MD5", "HMAC-SHA256", "RSA2"] = "MD5"
     """MD5 (compatible), HMAC-SHA256 or RSA2 (strict); protocol 2 and 8."""
-    tolerance_ms: int = DEFAULT_TOLERANCE_MS
+    tolerance_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)] = DEFAULT_TOLERANCE_MS
     idempotent_replay: bool = False
-    goods_price_unit: str = "yuan"
+    goods_price_unit: Literal["yuan", "fen"] = "yuan"
     default_notify_url: str = ""
-    order_life_ms: int = DEFAULT_ORDER_LIFE_MS
+    order_life_ms: Annotated[int, msgspec.Meta(ge=60_000, le=7_200_000)] = DEFAULT_ORDER_LIFE_MS
     commands: tuple[str, ...] = ()
     """Commands the app may call; empty: all."""
     refund_sources: tuple[str, ...] = ()
     """CIDRs refund and reverse may come from; empty: any."""
-    refund_ceiling_fen: int = 0
+    refund_ceiling_fen: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Most that may be refunded in one day, fen; 0: no ceiling."""
     notify_hosts: tuple[str, ...] = ()
     """Host names notifications may go to; empty: any."""
     notify_refunds: bool = False
     notify_cancels: bool = False
     notify_failures: bool = False
-    late_payment: str = "accept"
+    late_payment: Literal["accept", "refund", "hold"] = "accept"
     """What happens to money that comes after the order ended: accept, refund or hold."""
-    surplus_payment: str = "hold"
+    surplus_payment: Literal["hold", "refund"] = "hold"
     """What happens to a second payment of one order: hold (for a person) or refund."""
     public_key_pem: str = ""
     """The app's RSA public key, for RSA2."""

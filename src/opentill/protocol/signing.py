@@ -61,6 +61,14 @@ def matches_rsa2(values: Mapping[str, str], key: rsa.RSAPublicKey, sign: str) ->
     return True
 
 
+def read_public_key(pem: str) -> rsa.RSAPublicKey:
+    """An RSA public key from its PEM text. Raises ValueError."""
+    key = serialization.load_pem_public_key(pem.encode())
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise ValueError("not an RSA key")
+    return key
+
+
 def public_key_text(key: rsa.RSAPublicKey) -> str:
     """X.509 SubjectPublicKeyInfo as base64 DER: the form merchants paste (protocol 3)."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

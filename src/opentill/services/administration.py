@@ -2,14 +2,19 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 import msgspec
 
 from opentill.base.clock import Clock
+from opentill.base.errors import GatewayError
 from opentill.base.sealing import Sealer
 from opentill.channels.base import Channel
 from opentill.domain.parties import AppRules
+from opentill.protocol.params import read_url
+from opentill.protocol.signing import read_public_key
+from opentill.protocol.words import COMMAND_PREFIX
 from opentill.services.access import account_place, app_key_place
 from opentill.storage import history
 from opentill.storage import parties as rows
@@ -71,6 +76,7 @@ class Administration:
         for merchant_id in merchant_ids:
             if merchant_id not in known:
                 raise NotPossible(f"there is no merchant {merchant_id}")
+        _check_rules(rules)
         app = app or f"A{secrets.randbelow(10**14):014d}"
         key = key or secrets.token_hex(16)
         insert = rows.insert_app(
@@ -111,6 +117,7 @@ class Administration:
             rules = msgspec.convert({**current, **changes}, AppRules, strict=False)
         except msgspec.ValidationError as error:
             raise NotPossible(str(error)) from error
+        _check_rules(rules)
         step = rows.replace_app_rules(app, rules=msgspec.json.encode(rules).decode())
         await self._change([step], "app.rules", app, {name: str(value) for name, value in changes.items()})
         return rules
@@ -165,7 +172,7 @@ class Administration:
         """A wallet account whose settings were checked by its channel. Raises: NotPossible, AccountProblem."""
         if merchant_id not in {row.row_id for row in await rows.merchants(self._database)}:
             raise NotPossible(f"there is no merchant {merchant_id}")
-        self._channels[channel].open_account(settings)
+        self._check_settings(channel, settings)
         for _ in range(MAX_ID_DRAWS):
             account_id = await rows.next_account_id(self._database)
             step = rows.insert_account(
@@ -188,7 +195,7 @@ class Administration:
         row = await rows.account(self._database, account_id)
         if row is None:
             raise NotPossible(f"there is no account {account_id}")
-        self._channels[row.channel].open_account(settings)
+        self._check_settings(row.channel, settings)
         step = rows.replace_account_settings(account_id, sealed=self._sealed_settings(account_id, settings))
         await self._change([step], "account.replace", str(account_id))
 
@@ -262,6 +269,14 @@ class Administration:
             steps.append(rows.set_operator_account(operator_id, channel=row.channel, account_id=account_id))
         return steps
 
+    def _check_settings(self, channel: int, settings: Mapping[str, str]) -> None:
+        """Raises: NotPossible (a field this wallet does not have), AccountProblem (a value it can't use)."""
+        known = [field.name for field in self._channels[channel].account_fields]
+        unknown = sorted(set(settings) - set(known))
+        if unknown:
+            raise NotPossible(f"there is no field {unknown[0]}; there are {', '.join(known)}")
+        self._channels[channel].open_account(settings)
+
     def _sealed_settings(self, account_id: int, settings: Mapping[str, str]) -> str:
         text = msgspec.json.encode(dict(settings)).decode()
         return self._sealer.seal(text, place=account_place(account_id))
@@ -291,3 +306,25 @@ class Administration:
 
 def _state(is_disabled: int) -> str:
     return "disabled" if is_disabled else "active"
+
+
+def _check_rules(rules: AppRules) -> None:
+    """What the types can't say. Raises NotPossible."""
+    try:
+        if rules.public_key_pem or rules.sign_method == "RSA2":
+            read_public_key(rules.public_key_pem)
+    except ValueError as error:
+        raise NotPossible("public_key_pem must be the app's RSA public key in PEM") from error
+    try:
+        for network in rules.refund_sources:
+            ip_network(network, strict=False)
+    except ValueError as error:
+        raise NotPossible(f"refund_sources: {error}") from error
+    try:
+        if rules.default_notify_url:
+            read_url(rules.default_notify_url)
+    except GatewayError as error:
+        raise NotPossible("default_notify_url must be an absolute http or https URL without a user name") from error
+    for command in rules.commands:
+        if not command.startswith(COMMAND_PREFIX):
+            raise NotPossible(f"commands: {command} is not a name like {COMMAND_PREFIX}scan")

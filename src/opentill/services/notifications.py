@@ -38,20 +38,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     attempts: list[Attempt]
 
 
-def owe_notification(order: Order, *, now_ms: int) -> list[Step]:
+def owe_notification(order: Order, *, now_ms: int, kind: str = PAYMENT) -> list[Step]:
     """The row that makes sure the merchant is told; empty when there is nobody to tell."""
     if not order.notify_url:
         return []
     fields = notification_fields(order)
-    return [rows.insert(order.app_id, order.order_no, kind=PAYMENT, url=order.notify_url, fields=fields, now_ms=now_ms)]
-
-
-def owe_refund_notification(order: Order, *, now_ms: int) -> list[Step]:
-    """As above, for apps that want to hear of refunds too (protocol 6: opt-in)."""
-    if not order.notify_url:
-        return []
-    fields = notification_fields(order)
-    return [rows.insert(order.app_id, order.order_no, kind=REFUND, url=order.notify_url, fields=fields, now_ms=now_ms)]
+    return [rows.insert(order.app_id, order.order_no, kind=kind, url=order.notify_url, fields=fields, now_ms=now_ms)]
 
 
 async def of_order(deployment: Deployment, app_id: int, order_no: str) -> list[Told]:

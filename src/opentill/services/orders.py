@@ -9,6 +9,7 @@ from opentill.base.logs import logger
 from opentill.channels.base import Answer, Outcome, Trade
 from opentill.domain.order import Order, OrderState, PaymentWay, next_poll_ms
 from opentill.services.deployment import Deployment
+from opentill.services.notifications import owe_notification
 from opentill.services.payments import Said, plan_payment
 from opentill.storage import history, notifications, refunds
 from opentill.storage import orders as rows
@@ -92,9 +93,11 @@ async def record_outcome(
             )
         else:
             changed, unit = _plan_word(order, answer, said, ended_as=ended_as, now_ms=now_ms)
+            if unit:
+                unit += await _owed_for_ending(deployment, changed, now_ms=now_ms)
         if not unit:
             return order
-        wakes = (notifications.WAKE, refunds.WAKE) if answer.payment is not None else ()
+        wakes = () if changed.is_open else (notifications.WAKE, refunds.WAKE)
         try:
             await deployment.database.write(unit, wakes=wakes)
         except StepFailed:
@@ -181,6 +184,16 @@ def _plan_word(
         is_reversed_by_us=state is OrderState.REVERSED and said.source == "expiry",
     )
     return changed, [rows.move(changed, expected=order.state), _event(order, now_ms, state.value, detail)]
+
+
+async def _owed_for_ending(deployment: Deployment, order: Order, *, now_ms: int) -> list[Step]:
+    """Some apps want to hear that an order was cancelled or failed (protocol 6: opt-in)."""
+    if order.is_open or not order.notify_url:
+        return []
+    app = await deployment.parties.app_by_id(order.app_id)
+    assert app is not None, "an order's app is never deleted"
+    is_wanted = app.rules.notify_failures if order.state is OrderState.FAILED else app.rules.notify_cancels
+    return owe_notification(order, now_ms=now_ms, kind=order.state.value) if is_wanted else []
 
 
 def _poll_after(order: Order, state: OrderState, *, poll_at_ms: int, now_ms: int) -> int:

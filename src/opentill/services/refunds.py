@@ -17,7 +17,7 @@ from opentill.domain.refund import (
 )
 from opentill.services.access import Caller
 from opentill.services.deployment import Deployment
-from opentill.services.notifications import owe_refund_notification
+from opentill.services.notifications import REFUND, owe_notification
 from opentill.services.sales import count_refund
 from opentill.storage import history, notifications
 from opentill.storage import orders as order_rows
@@ -283,7 +283,7 @@ async def _end_unit(
         *unit,
         order_rows.settle_refund(order, amount_fen=amount_fen, refunded_at_ms=ended.ended_at_ms),
         *count_refund(order, amount_fen=amount_fen, now_ms=now_ms),
-        *(owe_refund_notification(after, now_ms=now_ms) if app.rules.notify_refunds else []),
+        *(owe_notification(after, now_ms=now_ms, kind=REFUND) if app.rules.notify_refunds else []),
     ]
 
 

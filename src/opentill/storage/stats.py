@@ -1,7 +1,9 @@
 """SQL of sales statistics: counters per hour, kept in the transaction of the payment or refund they count."""
 
+import msgspec
+
 from opentill.domain.order import GoodsLine, Order
-from opentill.storage.database import Step
+from opentill.storage.database import Database, Step
 
 HOUR_MS = 3_600_000
 
@@ -56,3 +58,69 @@ def count_goods(order: Order, line: GoodsLine, *, quantity_milli: int, amount_fe
 
 def _hour(now_ms: int) -> int:
     return now_ms - now_ms % HOUR_MS
+
+
+class SalesSum(msgspec.Struct, frozen=True, kw_only=True):
+    """What was sold and given back under one key (fen)."""
+
+    key: str
+    orders: int
+    amount_fen: int
+    received_fen: int
+    discount_fen: int
+    refunds: int
+    refunded_fen: int
+
+
+class ItemSum(msgspec.Struct, frozen=True, kw_only=True):
+    """What was sold of one item, less what was given back. `quantity_milli` is in thousandths."""
+
+    key: str
+    name: str
+    quantity_milli: int
+    amount_fen: int
+
+
+# What sales can be summed by. A day begins `$4` milliseconds before UTC's.
+_KEYS = {
+    "operator": "operator_id",
+    "store": "store_id",
+    "wallet": "channel",
+    "hour": "hour_ms",
+    "day": "hour_ms - (hour_ms + $4) % 86400000",
+}
+SUMMED_BY = tuple(_KEYS)
+
+
+async def sales(
+    database: Database, *, by: str, from_ms: int, to_ms: int, day_offset_ms: int, merchant_id: int
+) -> list[SalesSum]:
+    """Sums by one of SUMMED_BY over from_ms <= hour < to_ms; `merchant_id` 0: of everybody."""
+    # $4 is named once more where no key uses it: PostgreSQL wants to know the type of every parameter.
+    rows = await database.read(
+        f"SELECT {_KEYS[by]} AS key, CAST(sum(orders) AS BIGINT) AS orders, "
+        "CAST(sum(amount_fen) AS BIGINT) AS amount_fen, CAST(sum(received_fen) AS BIGINT) AS received_fen, "
+        "CAST(sum(discount_fen) AS BIGINT) AS discount_fen, CAST(sum(refunds) AS BIGINT) AS refunds, "
+        "CAST(sum(refunded_fen) AS BIGINT) AS refunded_fen FROM sales_hours "
+        "WHERE hour_ms >= $1 AND hour_ms < $2 AND (CAST($3 AS BIGINT) = 0 OR merchant_id = $3) "
+        "AND CAST($4 AS BIGINT) >= 0 GROUP BY 1 ORDER BY 1",
+        from_ms,
+        to_ms,
+        merchant_id,
+        day_offset_ms,
+    )
+    return [SalesSum(**{**dict(row), "key": str(row["key"])}) for row in rows]
+
+
+async def items(database: Database, *, from_ms: int, to_ms: int, merchant_id: int) -> list[ItemSum]:
+    """Sums by item over from_ms <= hour < to_ms, best sold first; `merchant_id` 0: of everybody."""
+    rows = await database.read(
+        "SELECT goods_key AS key, max(name) AS name, CAST(sum(quantity_milli) AS BIGINT) AS quantity_milli, "
+        "CAST(sum(amount_fen) AS BIGINT) AS amount_fen FROM sales_goods "
+        "WHERE hour_ms >= $1 AND hour_ms < $2 AND (CAST($3 AS BIGINT) = 0 OR merchant_id = $3) "
+        "GROUP BY goods_key ORDER BY 4 DESC, 1",
+        from_ms,
+        to_ms,
+        merchant_id,
+    )
+    return [ItemSum(**dict(row)) for row in rows]

@@ -20,7 +20,7 @@ from opentill.twin.faults import Faults
 from opentill.twin.merchants import ALIPAY, WECHAT, AlipayMerchant, Merchants, WechatMerchant
 from opentill.twin.merchants_api import MerchantsApi, enroll_first
 from opentill.twin.settling import Settling
-from opentill.twin.travel import Quiet, Travel, stored_shift_ms
+from opentill.twin.travel import Neighbour, Travel, stored_shift_ms
 from opentill.twin.wechat import gateway as wechat_gateway
 from opentill.twin.wechat import notify as wechat_notify
 from opentill.twin.wechat import refunds as wechat_refunds
@@ -33,7 +33,6 @@ class Twin:
 
     `base_url` is how others reach the mount point, without a trailing slash, e.g. `http://127.0.0.1:8080/twin`.
     `refund_delay_ms` is how long WeChat Pay processes a refund before it succeeds.
-    `quiet` waits until everybody else who lives by the clock has nothing to do; `POST /api/clock` waits for it.
     """
 
     def __init__(
@@ -43,7 +42,6 @@ class Twin:
         clock: MovableClock,
         base_url: str,
         refund_delay_ms: int = REFUND_DELAY_MS,
-        quiet: Quiet | None = None,
     ) -> None:
         books, faults = Books(data_file), Faults()
         self._outbound = Outbound()
@@ -58,7 +56,7 @@ class Twin:
             base_url=base_url.rstrip("/"),
             refund_delay_ms=refund_delay_ms,
         )
-        self._travel = Travel(self._context, quiet)
+        self._travel = Travel(self._context)
         parts = (Api(self._context), Control(self._context, self._travel), MerchantsApi(self._context))
         api = [route for part in parts for route in part.routes()]
         self.app = Starlette(
@@ -88,6 +86,10 @@ class Twin:
         await self._context.callbacks.stop()
         await self._outbound.close()
         self._context.books.close()
+
+    def keep_pace_with(self, neighbour: Neighbour) -> None:
+        """Moving the clock stops wherever the neighbour has something due, and waits until it is done."""
+        self._travel.neighbours.append(neighbour)
 
     async def quiet(self) -> None:
         """Return when no refund and no callback is due, none is on its way, and the others are quiet too."""

@@ -1,9 +1,9 @@
 """Travel in time: forward only, from one due moment to the next, so that everything happens when it is due."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 from opentill.twin import refunds
 from opentill.twin.context import Context
@@ -14,23 +14,33 @@ MAX_STOPS = 1000
 MAX_ROUNDS = 100
 _SHIFT = "shift_ms"
 
-Quiet = Callable[[], Awaitable[None]]
+
+class Neighbour(Protocol):
+    """Somebody else who lives by the same clock, e.g. the gateway's worker."""
+
+    async def quiet(self) -> None:
+        """Return when nothing is due or under way."""
+        ...
+
+    async def next_due_ms(self) -> int | None:
+        """When something will be due; None: nothing waits."""
+        ...
 
 
 class Travel:
-    """Moves the clock. `others_quiet` waits for everybody else who lives by it, e.g. the gateway's worker."""
+    """Moves the clock, for the wallets and their neighbours."""
 
-    def __init__(self, twin: Context, others_quiet: Quiet | None) -> None:
+    def __init__(self, twin: Context) -> None:
         self._twin = twin
-        self._others_quiet = others_quiet
+        self.neighbours: list[Neighbour] = []
 
     async def forward(self, by_ms: int) -> None:
-        """Move the clock, stopping wherever a callback or a refund is due; return when all is quiet."""
+        """Move the clock, stopping wherever something is due; return when all is quiet."""
         clock = self._twin.clock
         goal_ms = clock.now_ms() + by_ms
         for _ in range(MAX_STOPS):
             await self.quiet()
-            stop_ms = min(self._next_due_ms() or goal_ms, goal_ms)
+            stop_ms = min(await self._next_due_ms() or goal_ms, goal_ms)
             if clock.now_ms() >= goal_ms:
                 break
             self._advance(max(stop_ms - clock.now_ms(), 1))
@@ -44,9 +54,10 @@ class Travel:
             wechat_refunds.settle(self._twin)
             since = self._twin.callbacks.last_id()
             await self._twin.callbacks.quiet()
-            if self._others_quiet is None:
+            if not self.neighbours:
                 return
-            await self._others_quiet()
+            for neighbour in self.neighbours:
+                await neighbour.quiet()
             if self._twin.callbacks.last_id() == since and not self._twin.callbacks.is_busy:
                 return
 
@@ -54,8 +65,9 @@ class Travel:
         self._twin.clock.advance(by_ms)
         self._twin.books.set_setting(_SHIFT, str(self._twin.clock.shift_ms))
 
-    def _next_due_ms(self) -> int | None:
-        due = (self._twin.callbacks.next_due_ms(), refunds.next_due_ms(self._twin.books))
+    async def _next_due_ms(self) -> int | None:
+        due = [self._twin.callbacks.next_due_ms(), refunds.next_due_ms(self._twin.books)]
+        due += [await neighbour.next_due_ms() for neighbour in self.neighbours]
         return min((at_ms for at_ms in due if at_ms is not None), default=None)
 
 

@@ -20,6 +20,7 @@ from opentill.services.audit import AuditLog
 from opentill.services.deployment import Deployment
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web.bodies import BodyTooLarge, read_body
+from opentill.web.source import source_ip
 
 PATH = "/gatewayOpen.htm"
 # protocol 1: which name was used is all a caller can see of us before it is known.
@@ -56,7 +57,7 @@ class Gateway:
     async def _answer(self, request: Request) -> Response:
         started = time.monotonic()
         request_id = secrets.token_hex(8)
-        call = _Call(request, request_id)
+        call = _Call(request, request_id, source_ip(request, self._deployment.settings.trusted_proxies))
         headers = {"X-Request-Id": request_id}
         try:
             body, is_replay = await self._handle(call)
@@ -138,10 +139,10 @@ class Gateway:
 class _Call:
     """One HTTP request and what is learnt of it for the log."""
 
-    def __init__(self, request: Request, request_id: str) -> None:
+    def __init__(self, request: Request, request_id: str, source: str) -> None:
         self._request = request
         self.request_id = request_id
-        self.source_ip = request.client.host if request.client else ""
+        self.source_ip = source
         self.command = _UNKNOWN_COMMAND
         self.app = ""
         self.note = ""

@@ -16,6 +16,8 @@ MAX_IN_FLIGHT = 256
 LONGEST_SLEEP_MS = 5_000
 """Wake-ups save waiting, but work that another process made must be found without them."""
 AFTER_FAULT_MS = 1_000
+LOOK_AGAIN_S = 0.01
+"""How often it is seen whether all is quiet, seconds of real time."""
 
 _log = logger("worker")
 T = TypeVar("T")
@@ -55,6 +57,14 @@ class JobRunner(Generic[T]):
     @property
     def is_idle(self) -> bool:
         return not self._in_flight
+
+    async def next_due_ms(self) -> int | None:
+        return await self._job.next_due_ms()
+
+    async def is_quiet(self) -> bool:
+        """Nothing is worked on and nothing is due."""
+        next_due_ms = await self._job.next_due_ms()
+        return self.is_idle and (next_due_ms is None or next_due_ms > self._clock.now_ms())
 
     async def run(self) -> None:
         """A fault is logged and the job goes on: one poisoned item must not stop the others."""
@@ -134,6 +144,18 @@ class Worker:
     def is_idle(self) -> bool:
         """Whether nothing is being worked on right now."""
         return all(runner.is_idle for runner in self._runners)
+
+    async def quiet(self) -> None:
+        """Return when nothing is worked on and nothing is due, for who moves a sandbox's clock."""
+        for runner in self._runners:
+            # No event to wait for: what is due may be another process's to do.
+            while not await runner.is_quiet():  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def next_due_ms(self) -> int | None:
+        """When something will be due, milliseconds; None: nothing waits."""
+        due = [await runner.next_due_ms() for runner in self._runners]
+        return min((at_ms for at_ms in due if at_ms is not None), default=None)
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(runner.run()) for runner in self._runners]
