@@ -9,7 +9,7 @@ DATA ?= data
 PY   := .venv/bin/python
 UV   := .venv/bin/uv
 
-.PHONY: help install setup run test check bench lock format docs compat clean
+.PHONY: help install setup run test oracles check bench lock format docs compat clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,7 +44,23 @@ setup: .venv/.dev-ready .venv/.system-ready ## Install everything that running, 
 run: .venv/.run-ready ## Gateway, twin of both wallets and a seeded test merchant on http://HOST:PORT (default 8080)
 	@exec .venv/bin/opentill sandbox --host $(HOST) --port $(PORT) --data $(DATA)
 
-test: setup ## All tests, on SQLite and PostgreSQL, with a real browser
+# Third-party SDKs, apart from our own dependencies: two of them install a package of the same name.
+.venv-oracles/.ready: requirements/oracles.txt $(UV)
+	@echo 'Installing the SDKs that judge the twin ...'
+	@$(UV) venv --quiet --clear --python $(PY) .venv-oracles
+	@$(UV) pip install --quiet --python .venv-oracles/bin/python --require-hashes -r requirements/oracles.txt
+	@touch $@
+
+.venv-oracles/official/.ready: requirements/oracles-official.txt .venv-oracles/.ready
+	@echo 'Installing the official Alipay SDK (about 450 MB) ...'
+	@$(UV) venv --quiet --clear --python $(PY) .venv-oracles/official
+	@$(UV) pip install --quiet --python .venv-oracles/official/bin/python --require-hashes -r requirements/oracles-official.txt
+	@touch $@
+
+oracles: setup .venv-oracles/official/.ready ## Let third-party SDKs judge the twin and our signatures, the big official one too
+	@$(PY) -m pytest tests/oracles $(ARGS)
+
+test: setup .venv-oracles/.ready ## All tests, on SQLite and PostgreSQL, with a real browser
 	@$(PY) -m pytest $(ARGS)
 
 check: .venv/.dev-ready ## Style, types, import rules
@@ -64,7 +80,7 @@ lock: $(UV) ## Resolve and lock the dependencies anew
 	compile="$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11"; \
 	$$compile pyproject.toml -o requirements/run.txt; \
 	$$compile --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt; \
-	$$compile requirements/tools.in -o requirements/tools.txt
+	for name in tools oracles oracles-official; do $$compile requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## Remove what was built and installed (not DATA)
-	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-oracles .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
