@@ -287,6 +287,12 @@ class World:
         return await self.number("SELECT app_id FROM apps WHERE app = $1", till.app)
 
     @asynccontextmanager
+    async def free_listener(self) -> AsyncIterator[tuple[socket.socket, str]]:
+        """An open socket for a further server, and its base URL."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            yield listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    @asynccontextmanager
     async def another_worker(self) -> AsyncIterator[Worker]:
         """A second worker with a deployment of its own on the same database: another process as far as it can tell."""
         settings = self.deployment.settings

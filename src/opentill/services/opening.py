@@ -14,7 +14,7 @@ from opentill.services.access import OpenAccount
 from opentill.services.deployment import Deployment
 from opentill.storage import history
 from opentill.storage import orders as rows
-from opentill.storage.database import StepFailed
+from opentill.storage.database import DatabaseOverloaded, StepFailed
 
 CREATE_LEASE_MS = 30_000
 """How long a CREATED order belongs to the request that made it; then the worker asks. Two create calls fit in it."""
@@ -29,7 +29,7 @@ _ENDED_UNPAID = frozenset({OrderState.FAILED, OrderState.CLOSED, OrderState.REVE
 async def take_number(deployment: Deployment, wanted: Order) -> Order:
     """Record a new order, so that its number belongs to this request alone. Returns it with the number it got.
 
-    Raises: DUPLICATE_ORDER (the app used the integrator's number before, for whatever channel).
+    Raises: DUPLICATE_ORDER (the app used the integrator's number before, for whatever channel), BUSY.
     """
     for _ in range(MAX_DRAWS):
         order_no = numbers.new_order_no(numbers.PAYMENT, app_id=wanted.app_id, now_ms=wanted.created_at_ms)
@@ -47,6 +47,8 @@ async def take_number(deployment: Deployment, wanted: Order) -> Order:
         )
         try:
             await deployment.database.write([rows.insert(order), event])
+        except DatabaseOverloaded as error:
+            raise GatewayError("BUSY", note=str(error)) from error  # nothing has been done: repeat it as it is
         except StepFailed as failed:
             if failed.index != 0:
                 raise

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from opentill.commands.registry import Command
 from opentill.protocol.signing import public_key_text
 from opentill.services.deployment import Deployment
-from opentill.storage.database import DatabaseUnavailable
+from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web import callbacks, links
 from opentill.web.gateway import Gateway
 from opentill.web.source import is_in, source_ip
@@ -59,7 +59,7 @@ def _health(deployment: Deployment) -> Endpoint:
     async def endpoint(_: Request) -> Response:
         try:
             await deployment.database.read("SELECT 1 AS answer")
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, DatabaseOverloaded):
             return PlainTextResponse("database unavailable", status_code=503)
         return PlainTextResponse("ok")
 

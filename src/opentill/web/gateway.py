@@ -69,7 +69,7 @@ class Gateway:
             call.note = f"{error.name} {error.note}".strip()
             await self._audit(error, call)
         except (DatabaseUnavailable, DatabaseOverloaded) as error:
-            is_nothing_done = isinstance(error, DatabaseOverloaded)
+            is_nothing_done = isinstance(error, DatabaseOverloaded) and not call.has_begun
             refusal = GatewayError("BUSY" if is_nothing_done else "STORAGE_UNAVAILABLE")
             body, number = reply.failure(refusal), refusal.number
             call.note = str(error)
@@ -106,6 +106,7 @@ class Gateway:
         asked = registry.Request(
             caller=caller, values=read_values(form, command.params), version=version, now_ms=now_ms
         )
+        call.has_begun = True
         result = await command.handle(deployment, asked)
         if isinstance(result, Replay):
             return result.body, True
@@ -146,6 +147,8 @@ class _Call:
         self.command = _UNKNOWN_COMMAND
         self.app = ""
         self.note = ""
+        self.has_begun = False
+        """Whether something of the call may have been done, so that it can't simply be repeated."""
 
     async def read_form(self, limit: int) -> dict[str, str]:
         request = self._request
