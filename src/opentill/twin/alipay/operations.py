@@ -37,7 +37,9 @@ def precreate(twin: Context, call: Call) -> Node:
 
 
 def query(twin: Context, call: Call) -> Node:
-    return views.queried(wanted_trade(twin, call), now_ms=twin.now_ms())
+    options = call.biz.get("query_options")
+    asked = options if isinstance(options, list) else []
+    return views.queried(wanted_trade(twin, call), now_ms=twin.now_ms(), options=asked)
 
 
 def wanted_trade(twin: Context, call: Call) -> Trade:

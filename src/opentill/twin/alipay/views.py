@@ -1,6 +1,9 @@
 """A trade as Alipay words it, in answers and in callbacks."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from opentill.twin import payers, times
 from opentill.twin.amounts import yuan
@@ -13,6 +16,7 @@ FINISHED = "TRADE_FINISHED"
 CLOSED = "TRADE_CLOSED"
 # channels A.8: paid and no longer refundable. Face-to-face payments can be refunded for a year.
 REFUNDABLE_MS = 365 * times.DAY_MS
+_GOODS = "discount_goods_detail"
 
 
 def status(trade: Trade, *, now_ms: int) -> str:
@@ -24,8 +28,8 @@ def status(trade: Trade, *, now_ms: int) -> str:
     return SUCCESS if now_ms < trade.paid_ms + REFUNDABLE_MS else FINISHED
 
 
-def queried(trade: Trade, *, now_ms: int) -> dict[str, Any]:
-    """The answer of a query."""
+def queried(trade: Trade, *, now_ms: int, options: Sequence[str] = ()) -> dict[str, Any]:
+    """The answer of a query. `options` name what is told only on request."""
     answer: dict[str, Any] = {
         **named(trade),
         **buyer(trade),
@@ -38,6 +42,8 @@ def queried(trade: Trade, *, now_ms: int) -> dict[str, Any]:
         answer["fund_bill_list"] = fund_bill(trade)
     if trade.coupons:
         answer["voucher_detail_list"] = vouchers(trade)
+        if _GOODS in options:
+            answer[_GOODS] = discounted_goods(trade)
     answer |= {name: trade.terms.request[name] for name in ("store_id", "terminal_id") if trade.terms.request.get(name)}
     if trade.terms.attach:
         answer["passback_params"] = trade.terms.attach
@@ -54,7 +60,9 @@ def charged(trade: Trade) -> dict[str, Any]:
         "gmt_payment": times.wall_text(trade.paid_ms),
         "fund_bill_list": fund_bill(trade),
     }
-    return answer | ({"voucher_detail_list": vouchers(trade)} if trade.coupons else {})
+    if trade.coupons:
+        answer |= {"voucher_detail_list": vouchers(trade), _GOODS: discounted_goods(trade)}
+    return answer
 
 
 def named(trade: Trade) -> dict[str, str]:
@@ -112,3 +120,12 @@ def vouchers(trade: Trade) -> list[dict[str, str]]:
         }
         for coupon in trade.coupons
     ]
+
+
+def discounted_goods(trade: Trade) -> str:
+    """Which items the coupons were for: a list as a text, as Alipay sends it."""
+    goods = [
+        {"goods_id": coupon.goods_num, "goods_name": coupon.name, "discount_amount": yuan(coupon.amount_fen)}
+        for coupon in trade.coupons
+    ]
+    return msgspec.json.encode(goods).decode()
