@@ -2,7 +2,7 @@
 
 from opentill.base import numbers
 from opentill.base.logs import logger
-from opentill.channels.base import Callback
+from opentill.channels.base import Answer, Callback, Outcome
 from opentill.domain.order import Order
 from opentill.domain.refund import RefundState
 from opentill.services import orders, refunds
@@ -44,8 +44,23 @@ async def receive(deployment: Deployment, account: OpenAccount, message: Callbac
         account_id=account.account.account_id,
         trade_no=message.trade_no,
     )
-    changed = await orders.record_outcome(deployment, order, message.answer, said=said)
+    answer = await _with_lines(deployment, order, account, message.trade_no, message.answer)
+    changed = await orders.record_outcome(deployment, order, answer, said=said)
     return REPEATED if changed is order else APPLIED
+
+
+async def _with_lines(
+    deployment: Deployment, order: Order, account: OpenAccount, trade_no: str, answer: Answer
+) -> Answer:
+    """A callback need not say which item a discount is for (channels A.15: Alipay's does not); a query does."""
+    payment = answer.payment
+    has_items = any(line.goods_num for line in order.goods)
+    if not has_items or not order.is_open or payment is None or not payment.discount_fen or payment.line_discounts:
+        return answer
+    found = await deployment.channels[account.account.channel].query(account.opened, trade_no)
+    orders.count_call(deployment, account.account.channel, "query", found)
+    is_same = found.payment is not None and found.payment.channel_trade_no == payment.channel_trade_no
+    return found if found.outcome is Outcome.PAID and is_same else answer
 
 
 async def _is_of(deployment: Deployment, order: Order, account: OpenAccount, message: Callback) -> bool:
