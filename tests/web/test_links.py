@@ -477,3 +477,15 @@ async def test_in_the_sandbox_any_browser_can_play_a_wallet() -> None:
 
         assert (page.view, page.config["wallet"]) == ("pay", "alipay")
         assert '<script src="/twin/bridge.js" defer></script>' in page.html
+
+
+async def test_without_a_database_customers_still_see_a_page() -> None:
+    async with world(works=False) as w:
+        order = await link(w)
+        await w.database.close()
+
+        page = await visit(w, order.data["url"], agent=WECHAT)
+        status, _ = await w.get(f"/pay/{order.order_no}/status")
+
+        assert (page.status, page.view, status) == (503, "problem", 503)
+        assert read_texts("link.zh")["link"]["busy"] in page.text
