@@ -69,6 +69,9 @@ check: .venv/.dev-ready ## Style, types, import rules
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 
+compat: .venv/.dev-ready ## Let each kind of public client buy, query and refund, and print the table
+	@OPENTILL_COMPAT_TABLE=1 $(PY) -m pytest tests/compat $(ARGS)
+
 format: .venv/.dev-ready ## Format the code
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .
 
