@@ -26,7 +26,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -295,10 +295,7 @@ class World:
     @asynccontextmanager
     async def another_worker(self) -> AsyncIterator[Worker]:
         """A second worker with a deployment of its own on the same database: another process as far as it can tell."""
-        settings = self.deployment.settings
-        async with open_deployment(
-            settings, clock=self.clock, public_base_url=settings.public_base_url, is_sandbox=self.deployment.is_sandbox
-        ) as deployment:
+        async with self._another_deployment() as deployment:
             worker = worker_of(deployment)
             worker.start()
             self.workers.append(worker)
@@ -311,19 +308,22 @@ class World:
     @asynccontextmanager
     async def another_gateway(self) -> AsyncIterator[Till]:
         """A second gateway on the same database, another process as far as it can tell: the test integrator's till."""
-        async with AsyncExitStack() as stack:
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            deployment = await stack.enter_async_context(
-                open_deployment(
-                    self.deployment.settings,
-                    clock=self.clock,
-                    public_base_url=self.base_url,
-                    is_sandbox=self.deployment.is_sandbox,
-                )
-            )
-            await stack.enter_async_context(serving(build_app(deployment, load_commands()), listener))
-            http = await stack.enter_async_context(_client())
-            yield Till(http, f"http://127.0.0.1:{listener.getsockname()[1]}", self.clock.now_ms)
+        async with (
+            self._another_deployment() as deployment,
+            self.free_listener() as (listener, base_url),
+            serving(build_app(deployment, load_commands()), listener),
+            _client() as http,
+        ):
+            yield Till(http, base_url, self.clock.now_ms)
+
+    def _another_deployment(self) -> AbstractAsyncContextManager[Deployment]:
+        settings = self.deployment.settings
+        return open_deployment(
+            settings,
+            clock=self.clock,
+            public_base_url=settings.public_base_url,
+            is_sandbox=self.deployment.is_sandbox,
+        )
 
 
 @asynccontextmanager

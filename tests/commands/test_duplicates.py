@@ -41,6 +41,17 @@ async def test_a_hundred_requests_at_once_with_a_hundred_numbers_all_get_one(eng
         assert len({reply.qr_code for reply in replies}) == len({reply.order_no for reply in replies}) == CROWD
 
 
+@on_both_engines
+async def test_two_gateways_on_one_database_give_a_number_once(engine: str) -> None:
+    async with world(engine, wallet_timeout_s=30) as w, w.another_gateway() as second:
+        params = w.till.scan_params()
+
+        replies = await asyncio.gather(*(till.scan(**params) for till in (w.till, second) for _ in range(25)))
+
+        assert Counter(reply.code for reply in replies) == {"0": 1, "60": 49}
+        assert await w.number("SELECT count(*) FROM orders") == 1
+
+
 async def test_a_number_is_refused_for_another_wallet_amount_or_cashier() -> None:
     async with world() as w:
         first = await w.scan(local_order_no="T-1")

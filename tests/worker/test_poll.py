@@ -1,5 +1,6 @@
 """Asking the wallets: lost callbacks, expiry, money that comes late (design 5, 7)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -160,6 +161,46 @@ async def test_money_that_comes_between_the_question_and_the_close_wins(channel:
 
         stored = await w.order(order.order_no)
         assert (stored.state.value, stored.is_late, notified(w)) == ("PAID", False, [order.order_no])
+
+
+@on_both_engines
+@both_wallets
+async def test_a_callback_and_a_question_at_once_pay_an_order_once(engine: str, channel: int) -> None:
+    async with deaf(engine) as (w, _):
+        replies = [await w.scan(channel=channel, amount=100, notify_url=w.shop.url) for _ in range(8)]
+        for reply in replies:
+            await w.pay(reply.qr_code)
+        letters = caught_letters(w)
+
+        w.clock.advance(5_000)
+        answers = await asyncio.gather(*(letter.deliver(w) for letter in letters for _ in range(3)))
+        await w.settle()
+
+        assert all(answer.is_accepted for answer in answers)
+        assert await w.number("SELECT count(*) FROM history WHERE kind = 'PAID'") == len(replies)
+        assert await w.number("SELECT count(*) FROM payments") == len(replies)
+        assert await w.number("SELECT sum(received_fen) FROM sales_hours") == 100 * len(replies)
+        assert sorted(notified(w)) == sorted(reply.order_no for reply in replies)
+
+
+@on_both_engines
+async def test_money_and_the_close_at_once_end_in_one_of_two_consistent_ways(engine: str) -> None:
+    async with deaf(engine) as (w, _):
+        replies = [await w.scan(channel=2, amount=100, notify_url=w.shop.url) for _ in range(12)]
+        await live_to(w, (await w.order(replies[0].order_no)).expires_at_ms - 1)
+
+        pays = [w.ask_twin("POST", "/api/pay", qr_code=reply.qr_code) for reply in replies]
+        paying = asyncio.gather(*pays)
+        w.clock.advance(1)
+        paid = {answer["out_trade_no"] for status, answer in await paying if status == 200}
+        await w.settle()
+        for letter in caught_letters(w):
+            assert (await letter.deliver(w)).is_accepted
+        await w.settle()
+
+        states = {reply.order_no: await w.state(reply.order_no) for reply in replies}
+        assert states == {order_no: "PAID" if order_no in paid else "CLOSED" for order_no in states}
+        assert sorted(notified(w)) == sorted(paid)
 
 
 async def closed_and_then_paid(w: World, channel: int) -> str:
