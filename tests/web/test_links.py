@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from opentill.services.links import STATE_LIFE_MS
+from opentill.services.access import OpenAccount
+from opentill.services.links import PAGE_LIFE_MS, STATE_LIFE_MS, open_trade
 from opentill.web.pages import LANGUAGES, read_texts
 from tests.clients import Reply
 from tests.databases import on_both_engines
@@ -149,6 +150,40 @@ async def close_at_wallet(w: World, order_no: str) -> None:
     account = await w.deployment.parties.account(row["account_id"])
     assert account is not None
     await w.deployment.channels[row["channel"]].close(account.opened, order_no + "01")
+
+
+async def test_an_order_that_ended_meanwhile_gets_no_further_trade() -> None:
+    async with world() as w:
+        reply = await link(w)
+        seen = await w.order(reply.order_no)
+        await w.till.call("open.pay.reverse", order_no=reply.order_no)
+
+        trade = await open_trade(w.deployment, seen, await account_of(w, "wechat"), "somebody")
+
+        assert trade is None
+        assert await w.rows("SELECT * FROM trades") == []
+
+
+@WALLETS
+async def test_a_trade_whose_order_ended_while_the_wallet_opened_it_is_closed_again(wallet: str) -> None:
+    async with world(works=False) as w:
+        reply = await link(w)
+        await open_in(w, wallet, reply.data["url"])
+        seen = await w.order(reply.order_no)
+        (row,) = await w.rows("SELECT payer FROM trades")
+        w.clock.advance(PAGE_LIFE_MS)
+        await w.change("UPDATE orders SET state = 'CLOSED' WHERE order_no = $1", reply.order_no)
+
+        trade = await open_trade(w.deployment, seen, await account_of(w, wallet), row["payer"])
+
+        assert trade is None
+        assert [found["status"] for found in await w.wallet_trades()] in (["CLOSED"], ["TRADE_CLOSED"])
+
+
+async def account_of(w: World, wallet: str) -> OpenAccount:
+    account = await w.deployment.parties.account((await account_ids(w))[wallet])
+    assert account is not None
+    return account
 
 
 # --- state: only what we sent comes back
