@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from opentill.base.clock import real_now_ms
 from opentill.twin import times
 from opentill.twin.app import REFUND_DELAY_MS
-from tests.oracles.oracle import Oracle, Refused, needs_oracles, opened
-from tests.twin.world import World, world
+from tests.oracles.oracle import Oracle, Refused, opened
+from tests.oracles.worlds import real_world
+from tests.twin.world import World
 
-pytestmark = needs_oracles
-MODES = pytest.mark.parametrize("mode", ["public key", "certificate"])
+SDKS = ("wechatpayv3", "async wechatpayv3")
+MODES = pytest.mark.parametrize(("mode", "sdk_name"), [(m, s) for m in ("public key", "certificate") for s in SDKS])
+BOTH = pytest.mark.parametrize("sdk_name", SDKS)
 ORDER: dict[str, Any] = {
     "description": "绿茶",
     "out_trade_no": "T00001",
@@ -28,10 +29,9 @@ ORDER: dict[str, Any] = {
 
 @asynccontextmanager
 async def shop(
-    folder: Path, mode: str = "public key", *, kind: str = "NATIVE", **more: Any
+    folder: Path, sdk_name: str, mode: str = "public key", *, kind: str = "NATIVE", **more: Any
 ) -> AsyncIterator[tuple[World, Oracle]]:
-    """The SDK follows the real clock, so the twin does as well."""
-    async with world(folder / "twin.sqlite3", source=real_now_ms, is_first_start=True) as w:
+    async with real_world(folder) as w:
         merchant = w.twin.wechat_merchant()
         keys = {"public_key": merchant.public_key_pem, "public_key_id": merchant.public_key_id}
         values = {
@@ -44,7 +44,7 @@ async def shop(
             "notify_url": w.shop.url,
         }
         sealed = keys if mode == "public key" else {}
-        async with opened("wechat", w.base_url + "/wechat", **values, **sealed, **more) as oracle:
+        async with opened(sdk_name, w.base_url + "/wechat", **values, **sealed, **more) as oracle:
             yield w, oracle
 
 
@@ -60,8 +60,8 @@ async def paid(w: World, sdk: Oracle) -> None:
 
 
 @MODES
-async def test_an_order_is_scanned_paid_and_found_paid(tmp_path: Path, mode: str) -> None:
-    async with shop(tmp_path, mode) as (w, sdk):
+async def test_an_order_is_scanned_paid_and_found_paid(tmp_path: Path, mode: str, sdk_name: str) -> None:
+    async with shop(tmp_path, sdk_name, mode) as (w, sdk):
         unknown = await told(sdk, "query", out_trade_no="T00001")
         await paid(w, sdk)
 
@@ -72,8 +72,8 @@ async def test_an_order_is_scanned_paid_and_found_paid(tmp_path: Path, mode: str
 
 
 @MODES
-async def test_callbacks_verify_and_open(tmp_path: Path, mode: str) -> None:
-    async with shop(tmp_path, mode) as (w, sdk):
+async def test_callbacks_verify_and_open(tmp_path: Path, mode: str, sdk_name: str) -> None:
+    async with shop(tmp_path, sdk_name, mode) as (w, sdk):
         await paid(w, sdk)
         amount = {"refund": 230, "total": 1230, "currency": "CNY"}
         refund = {"out_trade_no": "T00001", "out_refund_no": "R1", "amount": amount, "notify_url": w.shop.url}
@@ -99,8 +99,8 @@ async def test_callbacks_verify_and_open(tmp_path: Path, mode: str) -> None:
 
 
 @MODES
-async def test_an_order_is_closed(tmp_path: Path, mode: str) -> None:
-    async with shop(tmp_path, mode) as (_, sdk):
+async def test_an_order_is_closed(tmp_path: Path, mode: str, sdk_name: str) -> None:
+    async with shop(tmp_path, sdk_name, mode) as (_, sdk):
         await told(sdk, "pay", **ORDER)
 
         closed = await told(sdk, "close", out_trade_no="T00001")
@@ -109,8 +109,9 @@ async def test_an_order_is_closed(tmp_path: Path, mode: str) -> None:
         assert (closed[0], asked["trade_state"]) == (204, "CLOSED")
 
 
-async def test_a_payment_code_is_charged_and_reversed(tmp_path: Path) -> None:
-    async with shop(tmp_path, kind="CODEPAY") as (_, sdk):
+@BOTH
+async def test_a_payment_code_is_charged_and_reversed(tmp_path: Path, sdk_name: str) -> None:
+    async with shop(tmp_path, sdk_name, kind="CODEPAY") as (_, sdk):
         scene = {"store_info": {"id": "S1"}}
         charge = ORDER | {"payer": {"auth_code": "131234567890123456"}, "scene_info": scene}
 
@@ -124,8 +125,10 @@ async def test_a_payment_code_is_charged_and_reversed(tmp_path: Path) -> None:
 
 @MODES
 @pytest.mark.parametrize("tar_type", ["GZIP", ""])
-async def test_a_bill_is_downloaded_and_its_hash_is_right(tmp_path: Path, mode: str, tar_type: str) -> None:
-    async with shop(tmp_path, mode) as (w, sdk):
+async def test_a_bill_is_downloaded_and_its_hash_is_right(
+    tmp_path: Path, mode: str, sdk_name: str, tar_type: str
+) -> None:
+    async with shop(tmp_path, sdk_name, mode) as (w, sdk):
         await paid(w, sdk)
         day = times.china(w.clock.now_ms()).strftime("%Y-%m-%d")
         w.clock.advance(34 * 3_600_000)  # past ten o'clock of the next day, whatever time it is
@@ -140,8 +143,9 @@ async def test_a_bill_is_downloaded_and_its_hash_is_right(tmp_path: Path, mode: 
         assert "`T00001" in plain.decode()
 
 
-async def test_a_partner_orders_for_whom_it_serves(tmp_path: Path) -> None:
-    async with shop(tmp_path, partner_mode=True) as (w, sdk):
+@BOTH
+async def test_a_partner_orders_for_whom_it_serves(tmp_path: Path, sdk_name: str) -> None:
+    async with shop(tmp_path, sdk_name, partner_mode=True) as (w, sdk):
         _, served = await w.post("/api/sub_merchants", wallet="wechat")
         _, ordered = await told(sdk, "pay", sub_mchid=served["sub_mchid"], **ORDER)
         await w.pay(ordered["code_url"])
@@ -151,17 +155,19 @@ async def test_a_partner_orders_for_whom_it_serves(tmp_path: Path) -> None:
         assert (status, asked["sub_mchid"], asked["trade_state"]) == (200, served["sub_mchid"], "SUCCESS")
 
 
+@BOTH
 @pytest.mark.parametrize("fault", ["bad_signature", "unsigned"])
-async def test_a_wrong_signature_is_noticed(tmp_path: Path, fault: str) -> None:
-    async with shop(tmp_path) as (w, sdk):
+async def test_a_wrong_signature_is_noticed(tmp_path: Path, sdk_name: str, fault: str) -> None:
+    async with shop(tmp_path, sdk_name) as (w, sdk):
         await w.post("/api/faults", wallet="wechat", operation="create", fault=fault)
 
         with pytest.raises(Refused):
             await sdk.call("pay", **ORDER)
 
 
-async def test_a_change_of_keys_in_the_middle_is_followed(tmp_path: Path) -> None:
-    async with shop(tmp_path) as (w, sdk):
+@BOTH
+async def test_a_change_of_keys_in_the_middle_is_followed(tmp_path: Path, sdk_name: str) -> None:
+    async with shop(tmp_path, sdk_name) as (w, sdk):
         await w.post("/api/faults", wallet="wechat", operation="create", fault="key_rotated")
 
         status, ordered = await told(sdk, "pay", **ORDER)
