@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import random
-import subprocess
-import sys
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from opentill.cli.main import app
 from opentill.domain.order import GoodsLine, Order, OrderState, PaymentWay
 from opentill.services.sales import count_refund
 from tests.databases import on_both_engines
@@ -278,14 +277,11 @@ async def _two_days_of_sales(w: World) -> None:
 
 
 async def _shell(w: World, *arguments: str) -> str:
-    """What `opentill stats` prints, in a process of its own."""
-    environment = {**os.environ, "OPENTILL_DATABASE_URL": w.ground.database_url, "COLUMNS": "200"}
-    command = [sys.executable, "-m", "opentill.cli.main", "stats", *arguments]
-    done = await asyncio.to_thread(
-        subprocess.run, command, env=environment, capture_output=True, text=True, check=False, timeout=30
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """What `opentill stats` prints. It runs in a thread with an event loop of its own."""
+    environment = {"OPENTILL_DATABASE_URL": w.ground.database_url, "COLUMNS": "200"}
+    done = await asyncio.to_thread(CliRunner().invoke, app, ["stats", *arguments], env=environment)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 def _order(*, received_fen: int, refunded_fen: int = 0, goods: tuple[GoodsLine, ...]) -> Order:

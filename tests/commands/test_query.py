@@ -215,3 +215,21 @@ async def test_an_app_that_may_only_query_leaves_no_bindings() -> None:
         await ask(w, "query", till=till, order_no=order.order_no)
 
         assert await w.number("SELECT count(*) FROM sign_bindings WHERE app_id <> $1", TEST_APP_ID) == 0
+
+
+@on_both_engines
+@on_each_wallet
+async def test_a_payment_of_another_amount_is_held_and_alarmed(engine: str, channel: int) -> None:
+    async with world(engine, works=False) as w:
+        order = await scanned(w, channel=channel, amount=1000, notify_url=w.shop.url)
+        await fault(w, channel, "callback", "callback_never")
+        await w.ask_twin("POST", "/api/pay", qr_code=order.qr_code)
+        await fault(w, channel, "query", "wrong_amount")
+
+        reply = await ask(w, "query", order_no=order.order_no)
+
+        assert (reply.data["orderStatus"], reply.data["receiveAmount"]) == ("1", "0")
+        assert (await w.order(order.order_no)).attention == "WRONG_AMOUNT"
+        assert [row["role"] for row in await w.rows("SELECT role FROM payments")] == ["WRONG_AMOUNT"]
+        assert await w.metric("opentill_alarms_total", kind="WRONG_AMOUNT") == 1
+        assert await w.told(order.order_no) == []
