@@ -219,3 +219,17 @@ def test_a_payment_code_is_charged_at_once(browser: Browser, sandbox: Sandbox) -
         visit.page.locator("#send").click()
 
         expect(visit.page.locator(".money-sign.paid")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_payment_link_opens_as_a_page_of_its_own(browser: Browser, sandbox: Sandbox) -> None:
+    with visiting(browser, sandbox) as visit:
+        visit.open("/test/api/h5Pay.htm")
+        visit.page.locator("#field-amount").fill("1880")
+        visit.page.locator("#send").click()
+        expect(visit.page.locator(".qr svg")).to_be_visible(timeout=PATIENCE_MS)
+
+        with visit.page.context.expect_page() as opened:
+            visit.page.locator("#open-phone").click()
+
+        assert opened.value.url == visit.text(".qr-text")
+        expect(opened.value.locator("body")).to_contain_text("18.80")

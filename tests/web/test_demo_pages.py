@@ -170,6 +170,14 @@ async def test_an_unchanged_static_file_is_not_sent_again() -> None:
         assert (status, body) == (304, "")
 
 
+async def test_browsers_find_an_icon_where_they_look_for_it() -> None:
+    async with world(works=False) as w:
+        status, headers, body = await page(w, "/favicon.ico")
+
+        assert (status, headers["Content-Type"]) == (200, "image/svg+xml")
+        assert body == (STATIC / "favicon.svg").read_text()
+
+
 def test_every_vendored_library_comes_with_its_licence_and_is_listed() -> None:
     listed = (STATIC / "vendor/README.md").read_text()
 

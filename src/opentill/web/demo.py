@@ -22,7 +22,7 @@ from opentill.web.app import fingerprint
 from opentill.web.bodies import BodyTooLarge, read_body
 from opentill.web.demo_live import RECEIVER_PATH, LiveOrders
 from opentill.web.gateway import PATH as GATEWAY_PATH
-from opentill.web.pages import CHINESE, Pages, language_of, static_mount
+from opentill.web.pages import CHINESE, Pages, favicon_route, language_of, static_mount
 
 MAX_VERIFY_BYTES = 65_536
 PHONE_PATH = "/twin/phone"
@@ -50,6 +50,7 @@ def routes(deployment: Deployment, commands: Mapping[str, Command]) -> list[Base
         Route("/", pages.index, methods=["GET"]),
         Route("/test/api/verify", pages.verify, methods=["POST"]),
         static_mount(),
+        favicon_route(),
     ]
     found += [Route(page_url(command), pages.page(command), methods=["GET"]) for command in pages.commands]
     # Whoever knows an order's number could watch it: fine among pretend orders, not among real ones.

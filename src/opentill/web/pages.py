@@ -6,8 +6,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
-from starlette.routing import Mount
+from starlette.responses import FileResponse, HTMLResponse
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
@@ -91,6 +91,15 @@ def static_mount() -> Mount:
         await files(scope, receive, send_with_headers)
 
     return Mount("/static", app=fresh, name="static")
+
+
+def favicon_route() -> Route:
+    """`/favicon.ico`, which browsers ask for beside every page that names no icon, such as the public key."""
+
+    async def favicon(_: Request) -> FileResponse:
+        return FileResponse(_HERE / "static" / "favicon.svg", headers={"Cache-Control": "no-cache"})
+
+    return Route("/favicon.ico", favicon, methods=["GET"])
 
 
 def _same_page(request: Request, **query: str) -> str:

@@ -93,6 +93,6 @@ function drawRefusal(body, message, text = "") {
   const isLink = /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === location.origin;
   body.replaceChildren(
     make("section", { class: "outcome", role: "alert" }, make("span", { class: "outcome-mark bad" }, icon("cross")), make("h2", {}, t.cannot), make("p", { class: "muted" }, isLink ? t.link : message)),
-    isLink ? make("a", { class: "button main", href: text }, t.open_link) : make("a", { class: "button quiet", href: "#home" }, t.done),
+    isLink ? make("a", { class: "button main", href: text, target: "_blank", rel: "noopener", id: "open-link" }, t.open_link) : make("a", { class: "button quiet", href: "#home" }, t.done),
   );
 }

@@ -201,7 +201,7 @@ function payBox(code, isLink) {
   if (href) {
     const link = { class: "button", href, target: "_blank", rel: "noopener", id: "open-phone" };
     const opener = make("a", link, isLink ? t.open_link : t.open_phone);
-    box.append(config.is_sandbox ? opensPanel(opener) : opener);
+    box.append(isLink ? opener : opensPanel(opener));
   }
   return box;
 }
