@@ -1,7 +1,7 @@
 """Third-party SDKs as judges. They live in environments of their own, apart from the project's dependencies.
 
-`make test` and `make oracles` install the small ones in `.venv-oracles`, and `make oracles` also the official Alipay SDK,
-which is big and has the package name of another one, in `.venv-oracles/official`.
+`make test` and `make oracles` install the small ones in `.venv-oracles`. Only `make oracles` installs the official
+Alipay SDK, in `.venv-oracles/official`: it is big, and its package has the name of another one.
 """
 
 import asyncio

@@ -64,6 +64,9 @@ class OfficialAlipaySdk:
             assert hasattr(config, name)
             setattr(config, name, value)
         self._config = config
+        # What a call leaves behind here, reading an answer without a call needs as well.
+        context = importlib.import_module(api + "constant.CommonConstants").THREAD_LOCAL
+        context.logger, context.uuid = None, ""
         self._client = importlib.import_module(api + "DefaultAlipayClient").DefaultAlipayClient(config)
 
     def execute(self, method: str, biz: dict[str, Any], notify_url: str = "") -> Any:

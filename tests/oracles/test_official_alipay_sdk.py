@@ -123,7 +123,7 @@ async def test_a_wrong_signature_is_noticed(tmp_path: Path, fault: str) -> None:
     async with shop(tmp_path) as (w, sdk):
         await w.post("/api/faults", wallet="alipay", operation="create", fault=fault)
 
-        with pytest.raises(Refused, match="ResponseException: .*(sign verify failed|shape maybe illegal)"):
+        with pytest.raises(Refused, match=r"ResponseException: .*(sign verify failed|shape maybe illegal)"):
             await ordered(w, sdk)
 
 
