@@ -1,5 +1,6 @@
 """The same call in each of the four encodings, over real HTTP (protocol 1)."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from urllib.parse import urlencode
@@ -176,3 +177,35 @@ async def test_other_methods_get_the_protocols_own_error(method: str) -> None:
         reply = await w.till.send(method, query="command=open.pay.scan")
 
         assert (reply.status, reply.code) == (200, "18")
+
+
+async def test_a_client_that_waits_for_100_continue_is_let_on() -> None:
+    async with world() as w:
+        body = urlencode(w.till.form("open.pay.scan", **w.till.scan_params(remark="x" * 2_000))).encode()
+
+        # PHP's curl asks before it sends more than a kilobyte.
+        async with w.http.post(w.till.url, data=body, headers={"Content-Type": FORM}, expect100=True) as reply:
+            assert (await reply.json())["result"]["errorCode"] == "0"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "POST /gatewayOpen.htm HTTP/1.0\r\nContent-Length: {length}\r\nContent-Type: application/x-www-form-urlencoded",
+        "POST /gatewayOpen.htm HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {length}\r\n"
+        "Content-Type: application/x-www-form-urlencoded;charset=GBK",
+        "POST /gatewayOpen.htm HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\nContent-Length: {length}",
+    ],
+)
+async def test_old_and_plain_clients_are_understood(head: str) -> None:
+    async with world() as w:
+        body = urlencode(w.till.form("open.pay.scan", **w.till.scan_params())).encode()
+        host, port = w.base_url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+
+        writer.write((head.format(length=len(body)) + "\r\n\r\n").encode() + body)
+        said = await asyncio.wait_for(reader.read(), 10)
+
+        writer.close()
+        assert b" 200 OK" in said
+        assert b'"errorCode":"0"' in said

@@ -105,6 +105,21 @@ async def test_an_order_that_was_paid_while_the_gateway_was_dead_is_found_after_
     assert heard.fields["cbOrderNo"] == order.order_no
 
 
+async def test_a_change_by_the_command_line_is_felt_within_two_seconds(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as process:
+        environment = {
+            "OPENTILL_DATABASE_URL": f"sqlite:///{tmp_path / 'opentill.sqlite3'}",
+            "OPENTILL_MASTER_KEY_FILE": str(tmp_path / "master.key"),
+        }
+        before = await process.till.scan()
+
+        code, said = await run("admin", "app", "disable", process.till.app, environment=environment)
+        assert code == 0, said
+        await asyncio.sleep(2)
+
+        assert (before.code, (await process.till.scan()).code) == ("0", "21")
+
+
 async def test_a_port_that_is_taken_is_a_plain_message(tmp_path: Path) -> None:
     async with sandbox(tmp_path / "one") as first:
         port = urlsplit(first.base_url).port
