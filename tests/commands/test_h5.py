@@ -268,6 +268,34 @@ async def test_a_second_payment_is_surplus_and_held_for_a_person(engine: str, wa
         assert await w.rows("SELECT * FROM refunds") == []
 
 
+@WALLETS
+async def test_a_second_payment_whose_callback_is_lost_is_found_by_asking(wallet: str) -> None:
+    async with world() as w:
+        order = await link(w, amount=1234)
+        first = await open_in(w, "wechat", order.data["url"], payer="Wang")
+        second = await open_in(w, wallet, order.data["url"], payer="Li")
+        await w.pay(await bridge(w, "wechat", first.values), payer="Wang")
+        await add_fault(w, wallet, operation="callback", fault="callback_never")
+
+        await w.pay(await bridge(w, wallet, second.values), payer="Li")
+        await w.advance(60)
+
+        assert (await w.order(order.order_no)).attention == "SURPLUS"
+
+
+@WALLETS
+async def test_once_paid_the_trades_of_the_others_are_closed_at_their_wallets(wallet: str) -> None:
+    async with world() as w:
+        order = await link(w, amount=1234)
+        paid = await open_in(w, "wechat", order.data["url"], payer="Wang")
+        await open_in(w, wallet, order.data["url"], payer="Li")
+
+        await w.pay(await bridge(w, "wechat", paid.values), payer="Wang")
+        await w.advance(60)
+
+        assert wallet_states(await w.wallet_trades())["Li"] in ("CLOSED", "TRADE_CLOSED")
+
+
 @on_both_engines
 @WALLETS
 async def test_a_second_payment_goes_back_where_the_app_wants_it(engine: str, wallet: str) -> None:

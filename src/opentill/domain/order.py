@@ -111,6 +111,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     attention: str = ""
     """Why a person should look: LATE, SURPLUS or WRONG_AMOUNT; empty: nothing."""
 
+    def is_watched_at(self, now_ms: int) -> bool:
+        """Whether the wallets are still asked about an ended order, because more money can come.
+
+        A reversed QR code lives on until it is dead (protocol 4.7), and so do the other trades of a paid link.
+        """
+        is_watched = self.state is OrderState.REVERSED or (self.state is OrderState.PAID and self.way is PaymentWay.H5)
+        return is_watched and not self.is_dead_at(now_ms)
+
     def is_dead_at(self, now_ms: int) -> bool:
         """Whether the QR code can't be paid any more at `now_ms`."""
         return now_ms >= self.expires_at_ms + DEAD_MARGIN_MS

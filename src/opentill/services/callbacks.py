@@ -3,7 +3,7 @@
 from opentill.base import numbers
 from opentill.base.logs import logger
 from opentill.channels.base import Answer, Callback, Outcome
-from opentill.domain.order import Order
+from opentill.domain.order import Order, PaymentWay
 from opentill.domain.refund import RefundState
 from opentill.services import orders, refunds
 from opentill.services.access import OpenAccount
@@ -36,7 +36,9 @@ async def receive(deployment: Deployment, account: OpenAccount, message: Callbac
         return UNKNOWN_ORDER
     if message.refund_no:
         return await _receive_refund(deployment, order, message)
-    if message.answer is None:
+    # One trade of several that ended says nothing about a link's others; only its money counts.
+    is_of_many = order.way is PaymentWay.H5
+    if message.answer is None or (is_of_many and message.answer.payment is None):
         return REPEATED
     said = Said(
         source="callback",

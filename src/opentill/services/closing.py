@@ -36,8 +36,10 @@ async def expire(deployment: Deployment, order: Order) -> Order:
 
 
 async def watch(deployment: Deployment, order: Order) -> None:
-    """A reversed order whose QR code may still be alive: money is found out, a trade that came up is closed."""
+    """An ended order to which more money can come: it is found out, and a trade that is still open is closed."""
     for trade in await orders.trades_of(deployment, order):
+        if trade.is_closed or (order.state is OrderState.PAID and trade.trade_no == order.trade_no):
+            continue
         account = await deployment.parties.account(trade.account_id)
         if account is None:
             continue

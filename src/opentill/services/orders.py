@@ -10,7 +10,7 @@ from opentill.channels.base import Answer, Outcome, Trade
 from opentill.domain.order import Order, OrderState, PaymentWay, next_poll_ms
 from opentill.services.deployment import Deployment
 from opentill.services.notifications import owe_notification
-from opentill.services.payments import Said, plan_payment
+from opentill.services.payments import WATCH_MS, Said, plan_payment
 from opentill.storage import history, notifications, refunds
 from opentill.storage import orders as rows
 from opentill.storage import trades as trade_rows
@@ -21,8 +21,6 @@ from opentill.storage.trades import OpenTrade
 POLL_WAKE = "poll"
 """Woken when an order should be asked about earlier than planned."""
 
-WATCH_MS = 60_000
-"""How often the wallet is asked about an order that was reversed while its QR code may still be paid."""
 MAX_RACES = 8
 """Times a decision is made anew because the order moved meanwhile; each race needs another writer that won."""
 
@@ -199,10 +197,8 @@ async def _owed_for_ending(deployment: Deployment, order: Order, *, now_ms: int)
 def _poll_after(order: Order, state: OrderState, *, poll_at_ms: int, now_ms: int) -> int:
     if state is OrderState.WAITING:
         return poll_at_ms
-    # protocol 4.7: after a reverse money may still come until the QR code is dead, so the asking goes on.
-    if state is OrderState.REVERSED and not order.is_dead_at(now_ms):
-        return now_ms + WATCH_MS
-    return 0
+    is_watched = msgspec.structs.replace(order, state=state).is_watched_at(now_ms)
+    return now_ms + WATCH_MS if is_watched else 0
 
 
 def _event(order: Order, now_ms: int, kind: str, detail: Mapping[str, str]) -> Step:

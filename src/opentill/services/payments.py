@@ -17,6 +17,8 @@ from opentill.storage import orders as rows
 from opentill.storage.database import Step
 
 LATE = "LATE"
+WATCH_MS = 60_000
+"""How often the wallets are asked about an ended order while more money can come."""
 ACCEPT, REFUND = "accept", "refund"
 
 
@@ -104,7 +106,7 @@ def _returned(paid: Order, unit: list[Step], now_ms: int) -> tuple[Order, list[S
 
 
 def _paid(order: Order, payment: Payment, said: Said, *, is_late: bool, now_ms: int) -> Order:
-    return msgspec.structs.replace(
+    paid = msgspec.structs.replace(
         order,
         state=OrderState.PAID,
         channel=said.channel,
@@ -116,8 +118,8 @@ def _paid(order: Order, payment: Payment, said: Said, *, is_late: bool, now_ms: 
         paid_at_ms=payment.paid_at_ms or now_ms,
         is_late=is_late,
         attention=LATE if is_late else order.attention,
-        poll_at_ms=0,
     )
+    return msgspec.structs.replace(paid, poll_at_ms=now_ms + WATCH_MS if paid.is_watched_at(now_ms) else 0)
 
 
 def _plan_held(

@@ -80,12 +80,12 @@ def move_to_paid(order: Order, *, expected: OrderState) -> Step:
     """PAID with what the payment says; `order` carries the new values."""
     return Step(
         "UPDATE orders SET state = 'PAID', channel = $4, account_id = $5, channel_trade_no = $6, received_fen = $7, "
-        "discount_fen = $8, paid_at_ms = $9, is_late = $10, attention = $11, trade_no = $12, poll_at_ms = 0 "
+        "discount_fen = $8, paid_at_ms = $9, is_late = $10, attention = $11, trade_no = $12, poll_at_ms = $13 "
         "WHERE app_id = $1 AND order_no = $2 AND state = $3",
         (
             order.app_id, order.order_no, expected.value, order.channel, order.account_id, order.channel_trade_no,
             order.received_fen, order.discount_fen, order.paid_at_ms, int(order.is_late), order.attention,
-            order.trade_no,
+            order.trade_no, order.poll_at_ms,
         ),
         rows=1,
     )  # fmt: skip

@@ -1,8 +1,9 @@
 """Asks the wallets about open orders: a lost callback is found out, an overdue order is closed there and then here."""
 
-from opentill.domain.order import Order, OrderState, PaymentWay, next_poll_ms
+from opentill.domain.order import Order, PaymentWay, next_poll_ms
 from opentill.services import closing, orders
 from opentill.services.deployment import Deployment
+from opentill.services.payments import WATCH_MS
 from opentill.storage import orders as rows
 from opentill.storage.database import StepFailed
 from opentill.storage.orders import DuePoll
@@ -61,14 +62,14 @@ async def poll_order(deployment: Deployment, due: DuePoll) -> None:
         order = await orders.ask_wallet(deployment, order, source="poll")
         if order.is_open and _is_to_be_closed(order, now_ms):
             order = await closing.expire(deployment, order)
-    elif order.state is OrderState.REVERSED:
+    elif order.is_watched_at(now_ms):
         await closing.watch(deployment, order)
     now_ms = deployment.clock.now_ms()
     poll_at_ms = 0
     if order.is_open:
         poll_at_ms = next_poll_ms(order, polls=order.polls, now_ms=now_ms)
-    elif order.state is OrderState.REVERSED and not order.is_dead_at(now_ms):
-        poll_at_ms = now_ms + orders.WATCH_MS
+    elif order.is_watched_at(now_ms):
+        poll_at_ms = now_ms + WATCH_MS
     await deployment.database.write(
         [rows.plan_poll(order.app_id, order.order_no, lease_until_ms=lease_until_ms, poll_at_ms=poll_at_ms)]
     )
