@@ -48,6 +48,11 @@ def test_only_created_and_waiting_are_open() -> None:
         (99, 2 * HOUR - 30_000, 2 * HOUR),
         (99, 2 * HOUR, 2 * HOUR + 60_000),
         (99, 2 * HOUR + DEAD_MARGIN_MS - 1, 2 * HOUR + DEAD_MARGIN_MS),
+        # after that nothing new can come: ever more rarely, but never given up
+        (99, 2 * HOUR + DEAD_MARGIN_MS, 2 * HOUR + DEAD_MARGIN_MS + 60_000),
+        (99, 2 * HOUR + DEAD_MARGIN_MS + 8 * 60_000, 2 * HOUR + DEAD_MARGIN_MS + 9 * 60_000),
+        (99, 2 * HOUR + DEAD_MARGIN_MS + 8 * HOUR, 2 * HOUR + DEAD_MARGIN_MS + 9 * HOUR),
+        (99, 2 * HOUR + DEAD_MARGIN_MS + 480 * HOUR, 2 * HOUR + DEAD_MARGIN_MS + 486 * HOUR),
     ],
 )
 def test_an_open_order_is_asked_about_after_5_10_20_40_s_then_each_minute(

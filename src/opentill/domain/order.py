@@ -131,6 +131,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 # design 7: seconds after creation, then each minute until the QR code is dead for certain.
 _FIRST_POLLS_MS = (5_000, 10_000, 20_000, 40_000)
 _POLL_EVERY_MS = 60_000
+# An order that no answer ends (a wrong amount held, an account that can't be opened) is asked about ever more rarely.
+_PATIENCE = 8
+_RAREST_POLL_MS = 6 * 3_600_000
 
 DEAD_MARGIN_MS = 120_000
 """After expiry plus this a QR code can't be paid any more, clocks of wallets and networks included."""
@@ -140,7 +143,8 @@ def next_poll_ms(order: Order, *, polls: int, now_ms: int) -> int:
     """When to ask the wallet about an open order after `polls` questions."""
     if polls < len(_FIRST_POLLS_MS):
         return max(order.created_at_ms + _FIRST_POLLS_MS[polls], now_ms + 1_000)
-    at_ms = now_ms + _POLL_EVERY_MS
+    over_ms = now_ms - order.expires_at_ms - DEAD_MARGIN_MS
+    at_ms = now_ms + min(max(_POLL_EVERY_MS, over_ms // _PATIENCE), _RAREST_POLL_MS)
     # At expiry, and once the code is dead, an answer decides; be there in time.
     for edge_ms in (order.expires_at_ms, order.expires_at_ms + DEAD_MARGIN_MS):
         if now_ms < edge_ms < at_ms:
