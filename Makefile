@@ -63,6 +63,12 @@ oracles: setup .venv-oracles/official/.ready ## Let third-party SDKs judge the t
 test: setup .venv-oracles/.ready ## All tests, on SQLite and PostgreSQL, with a real browser
 	@$(PY) -m pytest $(ARGS)
 
+ROUNDS ?= 3
+CALLS ?= 3000
+
+bench: .venv/.dev-ready .venv/.system-ready ## Measure scans beside the floor; writes bench/REPORT.md
+	@$(PY) -m bench --rounds $(ROUNDS) --calls $(CALLS)
+
 check: .venv/.dev-ready ## Style, types, import rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .

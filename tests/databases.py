@@ -91,9 +91,15 @@ class _SqliteFiles:
 
 
 class PostgresCluster:
-    """A PostgreSQL server in a temporary folder. It also ends when this process is killed."""
+    """A PostgreSQL server in a temporary folder. It also ends when this process is killed.
 
-    def __init__(self) -> None:
+    `is_durable`: commits wait for the disk, as in production; tests need not.
+    """
+
+    def __init__(self, *, is_durable: bool = False) -> None:
+        self._more_settings = (
+            {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"} if is_durable else {}
+        )
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -125,7 +131,7 @@ class PostgresCluster:
                 os.chown(self._folder, user.pw_uid, user.pw_gid)
             initdb = [_binary("initdb"), "-D", str(self._folder / "data"), "-U", "postgres", "--auth=trust"]
             _run([*initdb, "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"])
-        settings = SERVER_SETTINGS | {"unix_socket_directories": str(self._folder)}
+        settings = SERVER_SETTINGS | self._more_settings | {"unix_socket_directories": str(self._folder)}
         options = itertools.chain.from_iterable(("-c", f"{name}={value}") for name, value in settings.items())
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
