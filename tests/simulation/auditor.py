@@ -1,0 +1,448 @@
+"""The auditor: checks after every step, and at the end, that no fen and no fact was lost or made up.
+
+It has a model of its own: what must be true is written here once more, from the design's words, and read from the
+files of both books. It calls nothing of the gateway's.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from tests.clients import Reply, is_signed, string_to_sign
+from tests.simulation import cheap
+from tests.simulation.books import Books, OurNotification, OurOrder, OurPayment, OurRefund, WalletTrade
+from tests.simulation.loop import SimLoop
+
+if TYPE_CHECKING:
+    from tests.simulation.people import Shop, SimTill
+
+# design 5, written down once more.
+TABLE = {
+    "": {"CREATED"},
+    "CREATED": {"WAITING", "PAID", "FAILED", "CLOSED", "REVERSED"},
+    "WAITING": {"PAID", "FAILED", "CLOSED", "REVERSED"},
+    "FAILED": {"PAID"},
+    "CLOSED": {"PAID"},
+    "REVERSED": {"PAID"},
+    "PAID": set(),
+}
+REFUND_TABLE = {"": {"PENDING", "SUCCEEDED"}, "PENDING": {"PENDING", "SUCCEEDED", "FAILED"}}
+NOTIFICATION_TABLE = {"": {"DUE"}, "DUE": {"DELIVERED", "DEAD"}}
+OPEN, UNPAID = {"CREATED", "WAITING"}, {"FAILED", "CLOSED", "REVERSED"}
+# Refunds of the order's own payment; a surplus goes back beside it.
+OF_THE_ORDER = {"REQUESTED", "LATE", "REVERSED"}
+STATUS = {"CREATED": "1", "WAITING": "1", "FAILED": "-2", "CLOSED": "-1"}
+ON_ITS_WAY_MS = 20_000
+"""A payment this young may have happened while the wallet's earlier answer was on its way to us."""
+ATTEMPTS = 13
+MAX_BROKEN = 20
+# Errors that a world with bad days logs; every other one is a finding.
+EXPECTED_LOGS = {
+    "attention", "stuck", "dead", "unknown order", "foreign refund", "the answer's signature is wrong",
+}  # fmt: skip
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """A rule that did not hold, about which order, and what was found."""
+
+    rule: str
+    order_no: str
+    text: str
+
+
+class Auditor:
+    """Hears what is said, reads both books, keeps what is `broken`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        loop: SimLoop,
+        now_ms: Callable[[], int],
+        shops: "Sequence[Shop]",
+        tills: "Sequence[SimTill]",
+        tell: Callable[[str], None],
+        platform_key: str | None,
+    ) -> None:
+        self.broken: list[Broken] = []
+        self.orders = 0
+        self.changes = 0
+        self._books = Books(folder)
+        self._loop = loop
+        self._now_ms = now_ms
+        self._tell = tell
+        self._platform_key = platform_key
+        self._shops = {shop.party.app_id: shop for shop in shops}
+        self._tills = {till.party.app_id: till for till in tills}
+        self._numbers = {till.party.app_id: (till.party.alipay_app_id, till.party.mchid) for till in tills}
+        self._ended_ms: dict[str, int] = {}
+        self._jumps: list[tuple[int, int]] = []
+        self._accepted: Counter[tuple[str, bytes]] = Counter()
+        self._codes: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
+        self._dead_alarms: Counter[str] = Counter()
+
+    # --- what happens
+
+    def look(self) -> None:
+        """Check what has changed since the last look."""
+        changes = self._books.changes_since(self.changes)
+        if not changes:
+            return
+        self.changes = changes[-1][0]
+        for _, kind, app_id, order_no, before, after in changes:
+            self._tell(f"{kind} {order_no} {before or '-'} -> {after or '...'}")
+            self._check_move(kind, app_id, order_no, before, after)
+        for app_id, order_no in dict.fromkeys((change[2], change[3]) for change in changes):
+            self._check_order(app_id, order_no)
+
+    def after_crash(self) -> None:
+        """What is committed must hold by itself: there is nothing else any more."""
+        self.look()
+        self._check_sales()
+
+    def jumped(self, by_ms: int) -> None:
+        self._jumps.append((self._now_ms(), by_ms))
+
+    def logged(self, event: Mapping[str, Any]) -> None:
+        name = str(event.get("event"))
+        if name == "dead":
+            self._dead_alarms[str(event["order_no"])] += 1
+        if name not in EXPECTED_LOGS:
+            self.found("log", "", f"{event}"[:3000])
+
+    def found(self, rule: str, order_no: str, text: str) -> None:
+        if len(self.broken) < MAX_BROKEN:
+            self.broken.append(Broken(rule, order_no, text))
+            self._tell(f"BROKEN {rule} {order_no}: {text}")
+
+    def next_due_ms(self) -> int | None:
+        return self._books.next_due_ms()
+
+    def twin_next_due_ms(self) -> int | None:
+        return self._books.twin_next_due_ms()
+
+    def close(self) -> None:
+        self._books.close()
+
+    # --- what merchants are told
+
+    def told(self, till: "SimTill", form: Mapping[str, str], reply: Reply) -> None:
+        """A reply that a till has got."""
+        self.look()
+        if reply.code == "1":
+            self.found("system error", "", reply.message)
+        if not reply.is_success:
+            return
+        command, data = form["command"], reply.data
+        if command in ("open.pay.scan", "open.pay.h5", "open.pay.barcode"):
+            self._check_opened(till, form, data)
+        if command in ("open.pay.query", "open.pay.barcode"):
+            self._check_status(till, data)
+        if command == "open.pay.refund":
+            self._check_told_refund(till, data)
+
+    def _check_opened(self, till: "SimTill", form: Mapping[str, str], data: Mapping[str, str]) -> None:
+        order = self._books.order(till.party.app_id, data["cbOrderNo"])
+        if order is None or order.local_order_no != form["local_order_no"]:
+            self.found("durable", data["cbOrderNo"], "the till was told of an order that is not stored")
+            return
+        codes = self._codes[order.app_id, order.local_order_no]
+        codes.add(data["cbOrderNo"])
+        if order.way != "BARCODE" and len(codes) > 1:
+            self.found("duplicate", order.order_no, f"two orders under one number: {sorted(codes)}")
+
+    def _check_status(self, till: "SimTill", data: Mapping[str, str]) -> None:
+        """A status that a till hears must be the stored one, or one it was while the reply was made."""
+        number, status = data["cbOrderNo"], data["orderStatus"]
+        order = self._books.order(till.party.app_id, number)
+        if order is None:
+            return
+        if status in ("2", "6", "7") and order.state != "PAID":
+            self.found("told", number, f"told {status}, but it is {order.state}")
+        if status in ("-2", "-1", "8", "9") and order.state in OPEN:
+            self.found("told", number, f"told {status}, but it is {order.state}")
+        if status == "7" and order.refunded_fen < order.received_fen:
+            self.found("told", number, "told all refunded, but it is not")
+
+    def _check_told_refund(self, till: "SimTill", data: Mapping[str, str]) -> None:
+        number, status = data["cbOrderNo"], data["refundStatus"]
+        refund = self._books.refund(till.party.app_id, number)
+        if refund is None:
+            self.found("durable", number, "the till was told of a refund that is not stored")
+            return
+        at_wallet = self._books.wallet_refund(number)
+        if status == "5" and (at_wallet is None or at_wallet.state != "SUCCESS"):
+            self.found("told", refund.order_no, f"told that {number} is refunded; the wallet has {at_wallet}")
+        if status == "-3" and at_wallet is not None and at_wallet.state != "CLOSED":
+            self.found("told", refund.order_no, f"told that {number} failed; the wallet has {at_wallet}")
+
+    def delivered(self, shop: "Shop", body: bytes, *, is_accepted: bool) -> None:
+        """A notification that a receiver has got."""
+        self.look()
+        fields = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True))
+        sign, number = fields.pop("sign", ""), fields.get("cbOrderNo", "")
+        if not self._is_signed(fields, sign):
+            self.found("signature", number, "a notification is not signed by the platform")
+        order = self._books.order(shop.party.app_id, number)
+        owed = self._books.notifications(shop.party.app_id, number)
+        if order is None or order.state != "PAID":
+            self.found("notified", number, f"a notification about an order that is {order and order.state}")
+        if fields not in [msgspec.json.decode(each.fields) for each in owed]:
+            self.found("notified", number, f"nobody owed this notification: {fields}")
+        if order is not None and fields.get("totalAmount") != str(order.amount_fen):
+            self.found("notified", number, f"another amount than the order's: {fields}")
+        if is_accepted:
+            self._accepted[number, msgspec.json.encode(fields, order="sorted")] += 1
+
+    def _is_signed(self, fields: Mapping[str, str], sign: str) -> bool:
+        if self._platform_key is None:
+            return cheap.is_platform_signed(string_to_sign(fields), sign)
+        return is_signed(fields, sign, self._platform_key)
+
+    # --- after every step
+
+    def _check_move(self, kind: str, app_id: int, order_no: str, before: str, after: str) -> None:
+        if kind == "order":
+            self.orders += not before
+            if after not in TABLE[before]:
+                self.found("states", order_no, f"{before} became {after}")
+            if after in UNPAID:
+                self._ended_ms[order_no] = self._now_ms()
+                self._check_ended(app_id, order_no, after)
+        if kind == "refund" and after not in REFUND_TABLE.get(before, set()):
+            self.found("states", order_no, f"a refund: {before} became {after}")
+        if kind == "notification" and after not in NOTIFICATION_TABLE.get(before, set()):
+            self.found("states", order_no, f"a notification: {before} became {after}")
+
+    def _check_ended(self, app_id: int, order_no: str, state: str) -> None:
+        """No order ends unpaid while its money is there, or while its code can still be paid."""
+        order = self._books.order(app_id, order_no)
+        assert order is not None
+        now_ms = self._now_ms()
+        for trade in self._books.trades_of(self._numbers[app_id], order_no):
+            if trade.state == "PAID" and not trade.was_closed_before_paid and not trade.refunded_fen:
+                waited_ms = self._awake_ms(trade.paid_ms)
+                if waited_ms > ON_ITS_WAY_MS:
+                    self.found("ended", order_no, f"{state}, though it was paid {waited_ms / 1000} s ago: {trade}")
+            is_payable = trade.state in ("OPEN", "PASSWORD") and now_ms < trade.expires_ms
+            # What a till was never told nobody can pay; a refused charge leaves an open trade that nobody can pay.
+            if state == "CLOSED" and is_payable and (order.qr_text or order.way == "H5"):
+                self.found("ended", order_no, f"{state}, though it can still be paid: {trade}")
+        is_scannable = order.channel == 1 and self._books.code_lives_until_ms(order.qr_text) > now_ms
+        if state == "CLOSED" and is_scannable and not self._books.trades_of(self._numbers[app_id], order_no):
+            self.found("ended", order_no, f"{state}, though its code can still be scanned")
+
+    def _awake_ms(self, since_ms: int) -> int:
+        """How long ago that was, not counting what the machine slept."""
+        slept_ms = sum(by_ms for at_ms, by_ms in self._jumps if at_ms >= since_ms)
+        return self._now_ms() - since_ms - slept_ms
+
+    def _check_order(self, app_id: int, order_no: str) -> None:
+        order = self._books.order(app_id, order_no)
+        assert order is not None
+        payments = self._books.payments(app_id, order_no)
+        refunds = self._books.refunds(app_id, order_no)
+        self._check_money(order, refunds)
+        self._check_payments(order, payments)
+        self._check_owed(order, refunds, self._books.notifications(app_id, order_no))
+        if order.attempt > 1 or order.way == "BARCODE":
+            self._check_attempts(order)
+
+    def _check_money(self, order: OurOrder, refunds: list[OurRefund]) -> None:
+        own = [refund for refund in refunds if refund.cause in OF_THE_ORDER]
+        refunded = sum(each.amount_fen for each in own if each.state == "SUCCEEDED")
+        pending = sum(each.amount_fen for each in own if each.state == "PENDING")
+        if (refunded, pending) != (order.refunded_fen, order.refunding_fen):
+            self.found("refunds", order.order_no, f"refunds say {refunded} and {pending} pending: {order}")
+        if min(order.refunded_fen, order.refunding_fen) < 0 or refunded + pending > order.received_fen:
+            self.found("refunds", order.order_no, f"more refunded than received: {order}")
+        if any(each.amount_fen <= 0 or each.wallet_fen <= 0 for each in refunds):
+            self.found("refunds", order.order_no, f"a refund of nothing: {refunds}")
+
+    def _check_payments(self, order: OurOrder, payments: list[OurPayment]) -> None:
+        effective = [each for each in payments if each.role == "EFFECTIVE"]
+        events = self._books.count_events(order.app_id, order.order_no, "PAID", "PAID_LATE")
+        expected = int(order.state == "PAID")
+        if (len(effective), events) != (expected, expected):
+            self.found("effects", order.order_no, f"{order.state}: {events} events, payments {payments}")
+        for each in effective:
+            if (each.channel_trade_no, each.received_fen, each.discount_fen) != (
+                order.channel_trade_no,
+                order.received_fen,
+                order.discount_fen,
+            ):
+                self.found("effects", order.order_no, f"the order is not as it was paid: {each} {order}")
+        if not payments:
+            return
+        trades = {
+            (trade.channel, trade.trade_no): trade
+            for trade in self._books.trades_of(self._numbers[order.app_id], order.order_no)
+        }
+        for each in payments:
+            self._check_payment(order, each, trades.get((each.channel, each.channel_trade_no)))
+
+    def _check_payment(self, order: OurOrder, payment: OurPayment, trade: WalletTrade | None) -> None:
+        if trade is None or not trade.paid_ms:
+            self.found("payments", order.order_no, f"money that no wallet took: {payment} {trade}")
+            return
+        if payment.role == "WRONG_AMOUNT":
+            return
+        said = (payment.amount_fen, payment.received_fen, payment.discount_fen)
+        true = (trade.total_fen, trade.received_fen, trade.discount_fen)
+        if said != true or trade.total_fen != order.amount_fen or payment.trade_no != trade.out_trade_no:
+            self.found("payments", order.order_no, f"not what the wallet took: {payment} {trade}")
+
+    def _check_owed(self, order: OurOrder, refunds: list[OurRefund], owed: list[OurNotification]) -> None:
+        """The debt to notify is there as soon as the order is paid, once."""
+        was_returned = any(refund.cause == "REVERSED" for refund in refunds)
+        policy = self._tills[order.app_id].rules.late_payment if order.is_late else "accept"
+        is_owed = order.state == "PAID" and bool(order.notify_url) and policy == "accept" and not was_returned
+        found = [each for each in owed if each.kind == "PAYMENT"]
+        if len(found) != int(is_owed):
+            self.found("owed", order.order_no, f"{len(found)} notifications owed: {order}")
+        is_sent_back = was_returned or any(refund.cause == "LATE" for refund in refunds)
+        if order.state == "PAID" and order.is_late and policy == "refund" and not is_sent_back:
+            self.found("policy", order.order_no, f"late money that is not refunded: {order}")
+        if order.is_late and not order.attention:
+            self.found("policy", order.order_no, f"late money that nobody looks at: {order}")
+
+    def _check_attempts(self, order: OurOrder) -> None:
+        """A number is used again only by barcode, once all before ended unpaid."""
+        named = self._books.orders_named(order.app_id, order.local_order_no)
+        if [each.attempt for each in named] != list(range(1, len(named) + 1)):
+            self.found("duplicate", order.order_no, f"attempts {[each.attempt for each in named]}")
+        alive = [each for each in named if each.state not in UNPAID and not each.is_late]
+        if len(alive) > 1:
+            self.found("duplicate", order.order_no, f"two charges under one number: {alive}")
+
+    def _check_sales(self) -> None:
+        orders = self._books.orders()
+        sales: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 6)
+        goods: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
+        for order in orders:
+            if order.state != "PAID":
+                continue
+            key = (order.app_id, order.operator_id, order.channel)
+            settled = [
+                each
+                for each in self._books.refunds(order.app_id, order.order_no)
+                if each.state == "SUCCEEDED" and each.cause in OF_THE_ORDER
+            ]
+            back_fen = sum(each.amount_fen for each in settled)
+            added = (1, order.amount_fen, order.received_fen, order.discount_fen, len(settled), back_fen)
+            sales[key] = [a + b for a, b in zip(sales[key], added, strict=True)]
+            for line in msgspec.json.decode(order.goods):
+                _count_line(goods[(*key, _key_of(line))], line, back_fen, order.received_fen)
+        _compare(self, "statistics", {k: tuple(v) for k, v in sales.items()}, self._books.sales())
+        _compare(self, "statistics", {k: tuple(v) for k, v in goods.items()}, self._books.sold_goods())
+
+    # --- at the end
+
+    def check_no_order_open(self) -> None:
+        for order in self._books.orders():
+            if order.state in OPEN:
+                self.found("open", order.order_no, f"still open in good weather: {order}")
+
+    def final(self) -> None:
+        """Everything has come to rest: both books must agree to the fen."""
+        self.look()
+        self.check_no_order_open()
+        orders = {order.order_no: order for order in self._books.orders()}
+        for order in orders.values():
+            self._check_order(order.app_id, order.order_no)
+            self._check_notified(order)
+        self._check_sales()
+        refunds = {
+            refund.refund_no: refund
+            for order in orders.values()
+            for refund in self._books.refunds(order.app_id, order.order_no)
+        }
+        for trade in self._books.trades():
+            self._check_trade(orders.get(trade.order_no), trade)
+        self._check_refunds(orders, refunds)
+
+    def _check_notified(self, order: OurOrder) -> None:
+        shop = self._shops[order.app_id]
+        for each in self._books.notifications(order.app_id, order.order_no):
+            body = msgspec.json.encode(msgspec.json.decode(each.fields), order="sorted")
+            heard = self._accepted[order.order_no, body]
+            if each.state == "DELIVERED" and not heard:
+                self.found("notified", order.order_no, "marked delivered, but the receiver never accepted it")
+            if each.state == "DUE":
+                self.found("notified", order.order_no, f"still due at the end: {each}")
+            if each.state == "DEAD" and (each.attempts != ATTEMPTS or each.due_at_ms):
+                self.found("notified", order.order_no, f"given up too early: {each}")
+            if each.state == "DEAD" and not self._dead_alarms[order.order_no]:
+                self.found("notified", order.order_no, "dead without an alarm")
+            if each.state == "DEAD" and shop.is_good_in_the_end:
+                self.found("notified", order.order_no, f"the receiver was mended, but: {each}")
+
+    def _check_trade(self, order: OurOrder | None, trade: WalletTrade) -> None:
+        """Every payment at a wallet is in our books, unless nobody ever told us."""
+        if not trade.paid_ms:
+            return
+        if order is None:
+            self.found("payments", trade.order_no, f"paid, but we have no such order: {trade}")
+            return
+        payments = self._books.payments(order.app_id, order.order_no)
+        if any(each.channel_trade_no == trade.trade_no for each in payments):
+            return
+        callbacks = [state for kind, state in self._books.callbacks_of(trade.id) if kind == "pay"]
+        was_over = self._ended_ms.get(order.order_no, trade.paid_ms + 1) <= trade.paid_ms
+        is_other = order.state == "PAID" and order.channel_trade_no != trade.trade_no
+        if "DONE" in callbacks or not (was_over or is_other):
+            self.found("payments", order.order_no, f"paid at the wallet, callbacks {callbacks}: {trade} {order}")
+
+    def _check_refunds(self, orders: Mapping[str, OurOrder], refunds: Mapping[str, OurRefund]) -> None:
+        at_wallets = {each.out_refund_no: each for each in self._books.wallet_refunds()}
+        for refund in refunds.values():
+            if refund.cause == "REVERSED":
+                continue
+            found = at_wallets.get(refund.refund_no)
+            is_back = found is not None and found.state == "SUCCESS"
+            if refund.state == "SUCCEEDED" and not (is_back and found and found.amount_fen == refund.wallet_fen):
+                self.found("refunds", refund.order_no, f"never left the wallet: {refund} {found}")
+            if refund.state == "FAILED" and found is not None and found.state != "CLOSED":
+                self.found("refunds", refund.order_no, f"failed here, not there: {refund} {found}")
+            is_alarmed = bool(orders[refund.order_no].attention)
+            if refund.state == "PENDING" and not is_alarmed:
+                self.found("refunds", refund.order_no, f"pending for ever: {refund} {found}")
+            if refund.state == "PENDING" and is_back:
+                self.found("refunds", refund.order_no, f"went back, but is pending here: {refund}")
+        for found in at_wallets.values():
+            order_no = found.out_trade_no[:30]
+            if found.is_reversal:
+                own = self._books.refunds(orders[order_no].app_id, order_no)
+                # Of a trade that we never heard was paid there is nothing to take back.
+                is_known = any(
+                    each.trade_no == found.out_trade_no
+                    for each in self._books.payments(orders[order_no].app_id, order_no)
+                )
+                if is_known and not any(each.cause == "REVERSED" for each in own):
+                    self.found("refunds", order_no, f"given back by the wallet, and not in our books: {found}")
+            elif found.out_refund_no not in refunds:
+                self.found("refunds", order_no, f"a refund that our books do not have: {found}")
+
+
+def _key_of(line: Mapping[str, Any]) -> str:
+    return str(next((line[name] for name in ("sku_id", "goods_id", "goods_num", "name") if line.get(name)), ""))
+
+
+def _count_line(sums: list[int], line: Mapping[str, Any], back_fen: int, received_fen: int) -> None:
+    """A line counts when the order is paid, less its part of what was refunded, rounded once (protocol 5)."""
+    quantity = Decimal(str(line["quantity"]))
+    price = quantity * int(line["unit_price_fen"])
+    for place, whole in enumerate((int(quantity * 1000), int(price.quantize(Decimal(1), ROUND_HALF_UP)))):
+        sums[place] += whole - whole * back_fen // received_fen
+
+
+def _compare(auditor: Auditor, rule: str, expected: Mapping[Any, tuple[int, ...]], found: Mapping[Any, Any]) -> None:
+    for key in expected.keys() | found.keys():
+        nothing = (0,) * len(expected.get(key) or found[key])
+        if tuple(expected.get(key, nothing)) != tuple(found.get(key, nothing)):
+            auditor.found(rule, "", f"{key}: the orders sum up to {expected.get(key)}, counted were {found.get(key)}")

@@ -1,0 +1,270 @@
+"""What the auditor reads: our books and the wallets', straight from the files, with SQL of its own."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+LENGTH = 30
+"""Of one of our order numbers; a further trade appends two digits."""
+CHANNELS = {1: "alipay", 2: "wechat"}
+NUMBERS = {name: number for number, name in CHANNELS.items()}
+
+
+class OurOrder(msgspec.Struct, frozen=True):
+    app_id: int
+    order_no: str
+    local_order_no: str
+    attempt: int
+    way: str
+    state: str
+    channel: int
+    amount_fen: int
+    received_fen: int
+    discount_fen: int
+    refunding_fen: int
+    refunded_fen: int
+    trade_no: str
+    channel_trade_no: str
+    is_late: int
+    attention: str
+    notify_url: str
+    qr_text: str
+    operator_id: str
+    goods: str
+    poll_at_ms: int
+
+
+class OurPayment(msgspec.Struct, frozen=True):
+    channel: int
+    channel_trade_no: str
+    trade_no: str
+    role: str
+    amount_fen: int
+    received_fen: int
+    discount_fen: int
+
+
+class OurRefund(msgspec.Struct, frozen=True):
+    refund_no: str
+    order_no: str
+    cause: str
+    state: str
+    amount_fen: int
+    wallet_fen: int
+    trade_no: str
+    channel: int
+
+
+class OurNotification(msgspec.Struct, frozen=True):
+    notification_id: int
+    kind: str
+    state: str
+    attempts: int
+    due_at_ms: int
+    fields: str
+
+
+class WalletTrade(msgspec.Struct, frozen=True):
+    id: int
+    wallet: str
+    merchant: str
+    out_trade_no: str
+    trade_no: str
+    state: str
+    total_fen: int
+    discount_fen: int
+    refunded_fen: int
+    expires_ms: int
+    paid_ms: int
+    closed_ms: int
+    coupons: str
+
+    @property
+    def order_no(self) -> str:
+        return self.out_trade_no[:LENGTH]
+
+    @property
+    def channel(self) -> int:
+        return NUMBERS[self.wallet]
+
+    @property
+    def received_fen(self) -> int:
+        """What the merchant gets: coupons that it paid for itself are missing."""
+        coupons = msgspec.json.decode(self.coupons)
+        borne_fen: int = sum(each["amount_fen"] for each in coupons if each["funded_by"] == "merchant")
+        return self.total_fen - borne_fen
+
+    @property
+    def was_closed_before_paid(self) -> bool:
+        return 0 < self.closed_ms <= self.paid_ms
+
+
+class WalletRefund(msgspec.Struct, frozen=True):
+    wallet: str
+    out_trade_no: str
+    out_refund_no: str
+    state: str
+    amount_fen: int
+    created_ms: int
+
+    @property
+    def is_reversal(self) -> bool:
+        """Made by cancelling a charge, under a number of the wallet's own."""
+        return self.out_refund_no in (f"{self.out_trade_no}_cancel", f"{self.out_trade_no}@reverse")
+
+
+_ORDER = ", ".join(OurOrder.__struct_fields__)
+_TRADE = ", ".join(WalletTrade.__struct_fields__)
+_REFUND = ", ".join(OurRefund.__struct_fields__)
+
+
+class Books:
+    """Both files, read only."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ours = sqlite3.connect(folder / "opentill.sqlite3", isolation_level=None)
+        self._ours.execute("PRAGMA query_only = ON")
+        self._theirs: sqlite3.Connection | None = None
+        self._twin_file = folder / "twin.sqlite3"
+
+    def close(self) -> None:
+        self._ours.close()
+        if self._theirs is not None:
+            self._theirs.close()
+
+    @property
+    def _wallets(self) -> sqlite3.Connection:
+        if self._theirs is None:
+            self._theirs = sqlite3.connect(self._twin_file, isolation_level=None)
+            self._theirs.execute("PRAGMA query_only = ON")
+        return self._theirs
+
+    # --- ours
+
+    def changes_since(self, number: int) -> list[tuple[int, str, int, str, str, str]]:
+        """Number, kind, app, order, before, after."""
+        sql = "SELECT n, kind, app_id, order_no, before, after FROM sim_changes WHERE n > ? ORDER BY n"
+        return self._ours.execute(sql, (number,)).fetchall()
+
+    def order(self, app_id: int, order_no: str) -> OurOrder | None:
+        row = self._ours.execute(
+            f"SELECT {_ORDER} FROM orders WHERE app_id = ? AND order_no = ?", (app_id, order_no)
+        ).fetchone()
+        return OurOrder(*row) if row else None
+
+    def orders(self) -> list[OurOrder]:
+        return [OurOrder(*row) for row in self._ours.execute(f"SELECT {_ORDER} FROM orders ORDER BY order_no")]
+
+    def orders_named(self, app_id: int, local_order_no: str) -> list[OurOrder]:
+        sql = f"SELECT {_ORDER} FROM orders WHERE app_id = ? AND local_order_no = ? ORDER BY attempt"
+        return [OurOrder(*row) for row in self._ours.execute(sql, (app_id, local_order_no))]
+
+    def payments(self, app_id: int, order_no: str) -> list[OurPayment]:
+        sql = (
+            "SELECT channel, channel_trade_no, trade_no, role, amount_fen, received_fen, discount_fen FROM payments "
+            "WHERE app_id = ? AND order_no = ?"
+        )
+        return [OurPayment(*row) for row in self._ours.execute(sql, (app_id, order_no))]
+
+    def refunds(self, app_id: int, order_no: str) -> list[OurRefund]:
+        sql = f"SELECT {_REFUND} FROM refunds WHERE app_id = ? AND order_no = ?"
+        return [OurRefund(*row) for row in self._ours.execute(sql, (app_id, order_no))]
+
+    def refund(self, app_id: int, refund_no: str) -> OurRefund | None:
+        row = self._ours.execute(
+            f"SELECT {_REFUND} FROM refunds WHERE app_id = ? AND refund_no = ?", (app_id, refund_no)
+        ).fetchone()
+        return OurRefund(*row) if row else None
+
+    def notifications(self, app_id: int, order_no: str) -> list[OurNotification]:
+        sql = (
+            "SELECT notification_id, kind, state, attempts, due_at_ms, fields FROM notifications "
+            "WHERE app_id = ? AND order_no = ?"
+        )
+        return [OurNotification(*row) for row in self._ours.execute(sql, (app_id, order_no))]
+
+    def count_events(self, app_id: int, order_no: str, *kinds: str) -> int:
+        marks = ", ".join("?" for _ in kinds)
+        sql = f"SELECT count(*) FROM history WHERE app_id = ? AND order_no = ? AND kind IN ({marks})"
+        return int(self._ours.execute(sql, (app_id, order_no, *kinds)).fetchone()[0])
+
+    def history(self, app_id: int, order_no: str) -> list[tuple[int, str, str]]:
+        sql = "SELECT at_ms, kind, detail FROM history WHERE app_id = ? AND order_no = ? ORDER BY event_id"
+        return self._ours.execute(sql, (app_id, order_no)).fetchall()
+
+    def sales(self) -> dict[tuple[Any, ...], tuple[int, ...]]:
+        """Orders, amount, received, discount, refunds, refunded by app, operator and channel."""
+        sql = (
+            "SELECT app_id, operator_id, channel, sum(orders), sum(amount_fen), sum(received_fen), sum(discount_fen), "
+            "sum(refunds), sum(refunded_fen) FROM sales_hours GROUP BY 1, 2, 3"
+        )
+        return {row[:3]: row[3:] for row in self._ours.execute(sql)}
+
+    def sold_goods(self) -> dict[tuple[Any, ...], tuple[int, ...]]:
+        """Quantity (thousandths) and amount by app, operator, channel and item."""
+        sql = (
+            "SELECT app_id, operator_id, channel, goods_key, sum(quantity_milli), sum(amount_fen) FROM sales_goods "
+            "GROUP BY 1, 2, 3, 4"
+        )
+        return {row[:4]: row[4:] for row in self._ours.execute(sql)}
+
+    def next_due_ms(self) -> int | None:
+        """The earliest time at which the worker has something to do."""
+        row = self._ours.execute(
+            "SELECT min(at_ms) FROM (SELECT min(due_at_ms) AS at_ms FROM notifications WHERE due_at_ms > 0 "
+            "UNION ALL SELECT min(poll_at_ms) FROM orders WHERE poll_at_ms > 0 "
+            "UNION ALL SELECT min(due_at_ms) FROM refunds WHERE due_at_ms > 0)"
+        ).fetchone()
+        found: int | None = row[0]
+        return found
+
+    # --- the wallets'
+
+    def trades_of(self, merchant: tuple[str, str], order_no: str) -> list[WalletTrade]:
+        """Of one order, at both wallets; `merchant`: its numbers there."""
+        found = []
+        for wallet, number in zip(("alipay", "wechat"), merchant, strict=True):
+            sql = (
+                f"SELECT {_TRADE} FROM trades "
+                "WHERE wallet = ? AND merchant = ? AND out_trade_no >= ? AND out_trade_no <= ?"
+            )
+            rows = self._wallets.execute(sql, (wallet, number, order_no, order_no + "99"))
+            found += [WalletTrade(*row) for row in rows]
+        return found
+
+    def trades(self) -> list[WalletTrade]:
+        return [WalletTrade(*row) for row in self._wallets.execute(f"SELECT {_TRADE} FROM trades ORDER BY id")]
+
+    def wallet_refunds(self) -> list[WalletRefund]:
+        sql = (
+            "SELECT r.wallet, t.out_trade_no, r.out_refund_no, r.state, r.amount_fen, r.created_ms FROM refunds r "
+            "JOIN trades t ON t.id = r.trade_id"
+        )
+        return [WalletRefund(*row) for row in self._wallets.execute(sql)]
+
+    def wallet_refund(self, out_refund_no: str) -> WalletRefund | None:
+        sql = (
+            "SELECT r.wallet, t.out_trade_no, r.out_refund_no, r.state, r.amount_fen, r.created_ms FROM refunds r "
+            "JOIN trades t ON t.id = r.trade_id WHERE r.out_refund_no = ?"
+        )
+        row = self._wallets.execute(sql, (out_refund_no,)).fetchone()
+        return WalletRefund(*row) if row else None
+
+    def callbacks_of(self, trade_id: int) -> list[tuple[str, str]]:
+        """Kind and state of what the wallet wanted to tell us about a trade."""
+        return self._wallets.execute("SELECT kind, state FROM callbacks WHERE trade_id = ?", (trade_id,)).fetchall()
+
+    def code_lives_until_ms(self, code: str) -> int:
+        """Until when a QR code can be scanned; 0: there is none."""
+        row = self._wallets.execute("SELECT expires_ms FROM codes WHERE code = ?", (code,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def twin_next_due_ms(self) -> int | None:
+        row = self._wallets.execute(
+            "SELECT min(at_ms) FROM (SELECT min(due_ms) AS at_ms FROM callbacks WHERE state = 'DUE' "
+            "UNION ALL SELECT min(due_ms) FROM refunds WHERE state = 'PROCESSING')"
+        ).fetchone()
+        found: int | None = row[0]
+        return found
