@@ -1,4 +1,4 @@
-"""The gateway as it serves, on a database and wallets of the benchmark: `python -m bench.gateway PORT KEYS URL STUB`."""
+"""The gateway as it serves, on the benchmark's database and wallets: `python -m bench.gateway PORT KEYS URL STUB`."""
 
 import asyncio
 import json

@@ -68,25 +68,23 @@ Load generator and wallet stub run on the same machine; CPU is counted per proce
 Machine: {os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}, Python
 {platform.python_version()}; {packages}.
 
-The **floor** of a scan is two RSA-2048 signs (the wallet's request, our reply), one verify (the wallet's answer), a bare
-ASGI request in, a bare client call out and the same SQL in the same units, each measured alone."""
+The **floor** of a scan is two RSA-2048 signs (the wallet's request, our reply), one verify (the wallet's answer), a
+bare ASGI request in, a bare client call out and the same SQL in the same units, each measured alone."""
 
 
 def _section(runs: Sequence[Run], engine: str, picture: str) -> str:
     floor_us = _median(run.floor.scan_us(engine) for run in runs)
     floors = (
-        ("RSA-2048 sign (two)", lambda run: 2 * run.floor.sign_us),
-        ("RSA-2048 verify", lambda run: run.floor.verify_us),
-        ("bare ASGI request", lambda run: run.floor.server_us),
-        ("bare client call", lambda run: run.floor.client_us),
-        ("SQL of a scan, database processes included", lambda run: run.floor.sql_us[engine]),
+        ("RSA-2048 sign (two)", [2 * run.floor.sign_us for run in runs]),
+        ("RSA-2048 verify", [run.floor.verify_us for run in runs]),
+        ("bare ASGI request", [run.floor.server_us for run in runs]),
+        ("bare client call", [run.floor.client_us for run in runs]),
+        ("SQL of a scan, database processes included", [run.floor.sql_us[engine] for run in runs]),
     )
-    floor_rows = [f"| {name} | {_median(get(run) for run in runs):.0f} |" for name, get in floors]
+    floor_rows = [f"| {name} | {_median(values):.0f} |" for name, values in floors]
     rows = []
     for wallet, clients in dict.fromkeys((cell.wallet, cell.clients) for cell in runs[0].cells):
-        cells = [
-            cell.measured for run in runs for cell in run.cells if (cell.wallet, cell.clients) == (wallet, clients)
-        ]
+        cells = _cells(runs, wallet, clients)
         total_us = _median(cell.cpu_us + cell.database_us for cell in cells)
         rows.append(
             f"| {wallet} | {clients} | {_of(cells, lambda c: c.per_second):.0f} | {_of(cells, lambda c: c.p50_ms):.1f} "
@@ -111,9 +109,7 @@ def _picture(runs: Sequence[Run], engine: str) -> str:
     """Horizontal bars: the floor, then the gateway's CPU per scan for each wallet and number of clients."""
     bars = [("floor", _median(run.floor.scan_us(engine) for run in runs), "floor")]
     for wallet, clients in dict.fromkeys((cell.wallet, cell.clients) for cell in runs[0].cells):
-        cells = [
-            cell.measured for run in runs for cell in run.cells if (cell.wallet, cell.clients) == (wallet, clients)
-        ]
+        cells = _cells(runs, wallet, clients)
         bars.append((f"{wallet}, {clients} clients", _median(c.cpu_us + c.database_us for c in cells), "gateway"))
     longest = max(value for _, value, _ in bars)
     height = 28 * len(bars) + 20
@@ -126,9 +122,14 @@ def _picture(runs: Sequence[Run], engine: str) -> str:
             f'<text x="{188 + value / longest * 420:.0f}" y="{y + 13}">{value:.0f} µs</text>'
         )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="700" height="{height}" font-family="sans-serif" font-size="12" '
-        f'fill="#475569"><title>CPU per scan, {engine}</title>{"".join(rows)}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="700" height="{height}" font-family="sans-serif" '
+        f'font-size="12" fill="#475569"><title>CPU per scan, {engine}</title>{"".join(rows)}</svg>\n'
     )
+
+
+def _cells(runs: Sequence[Run], wallet: str, clients: int) -> list[Measured]:
+    """One cell of every round."""
+    return [cell.measured for run in runs for cell in run.cells if (cell.wallet, cell.clients) == (wallet, clients)]
 
 
 def _of(cells: Sequence[Measured], get: Callable[[Measured], float]) -> float:
