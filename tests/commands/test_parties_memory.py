@@ -99,6 +99,27 @@ async def test_a_failed_reading_is_not_remembered() -> None:
         assert await parties.app(APP) is not None
 
 
+async def test_a_change_elsewhere_does_not_open_an_account_again_but_its_own_does() -> None:
+    async with world() as w:
+        parties = parties_over(w, w.database)
+        first = await parties.account(1)
+        await w.administration.add_merchant("another")
+        await w.administration.set_disabled("account", 1, is_disabled=True)
+        parties.forget()
+        second = await parties.account(1)
+        settings = await w.administration.account_settings(1)
+        await w.administration.replace_account_settings(1, settings)
+        parties.forget()
+        third = await parties.account(1)
+
+        assert first is not None
+        assert second is not None
+        assert third is not None
+        assert (first.account.is_disabled, second.account.is_disabled) == (False, True)
+        assert second.opened is first.opened
+        assert third.opened is not first.opened
+
+
 async def test_what_does_not_exist_is_found_as_soon_as_it_does() -> None:
     async with world() as w:
         parties = parties_over(w, w.database)

@@ -57,6 +57,9 @@ class Parties:
         self._channels = channels
         self._clock = clock
         self._known: dict[tuple[str, object], asyncio.Task[Any]] = {}
+        # By account: its sealed settings, and what they opened to. A change elsewhere must neither parse its keys again
+        # nor throw away the certificates it has learnt since.
+        self._opened: dict[int, tuple[str, Any]] = {}
         self._version = -1
         self._checked_at_ms = -VERSION_CHECK_MS
 
@@ -156,10 +159,13 @@ class Parties:
             settings=msgspec.json.decode(settings, type=dict[str, str]),
             is_disabled=bool(row.is_disabled),
         )
-        try:
-            opened = self._channels[row.channel].open_account(account.settings)
-        except AccountProblem:
-            return None
+        sealed, opened = self._opened.get(account_id, ("", None))
+        if sealed != row.settings_sealed:
+            try:
+                opened = self._channels[row.channel].open_account(account.settings)
+            except AccountProblem:
+                return None
+            self._opened[account_id] = row.settings_sealed, opened
         return OpenAccount(account, opened)
 
 
