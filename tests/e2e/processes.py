@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -20,7 +21,7 @@ START_S = 60.0
 """Generous sanity for a start on a busy machine; how long it takes is printed."""
 STOP_S = 20.0
 
-_URL = re.compile(r"http://127\.0\.0\.1:\d+")
+_URL = re.compile(r"https?://[\d.]+:\d+")
 
 
 @dataclass
@@ -61,23 +62,40 @@ class Process:
 
 @asynccontextmanager
 async def sandbox(data: Path, *more: str, port: int = 0) -> AsyncIterator[Process]:
-    """`opentill sandbox` on `data`, serving."""
+    """`opentill sandbox` on `data`, serving. By https only its own certificate is trusted."""
+    async with _greeting("sandbox", "--port", str(port), "--data", str(data), *more, data=data) as process:
+        yield process
+
+
+@asynccontextmanager
+async def twin(data: Path, *more: str, port: int = 0) -> AsyncIterator[Process]:
+    """`opentill twin` on `data`, serving."""
+    arguments = ("twin", "--port", str(port), "--data", str(data), *more)
+    async with _greeting(*arguments, data=data, healthy="/twin/api/clock") as process:
+        yield process
+
+
+@asynccontextmanager
+async def _greeting(*arguments: str, data: Path, healthy: str = "/healthz") -> AsyncIterator[Process]:
+    """A process that tells its address, once it answers there."""
     started = time.monotonic()
-    child = await _start("sandbox", "--port", str(port), "--data", str(data), *more)
-    async with aiohttp.ClientSession() as http:
-        try:
-            greeting = await asyncio.wait_for(_read_until(child, "Ctrl-C"), START_S)
-            found = _URL.search(greeting)
-            assert found, greeting
+    child = await _start(*arguments)
+    try:
+        greeting = await asyncio.wait_for(_read_until(child, "Ctrl-C"), START_S)
+        found = _URL.search(greeting)
+        assert found, greeting
+        is_https = found[0].startswith("https:")
+        trust = ssl.create_default_context(cafile=data / "tls.pem") if is_https else True
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as http:
             process = Process(child, found[0], greeting, 0.0, http)
-            await asyncio.wait_for(_until_healthy(process), START_S)
+            await asyncio.wait_for(_until_healthy(process, healthy), START_S)
             process.started_in_s = time.monotonic() - started
-            print(f"\nopentill sandbox answered after {process.started_in_s:.2f} s")
+            print(f"\nopentill {arguments[0]} answered after {process.started_in_s:.2f} s")
             yield process
-        finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
 
 
 async def run(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
@@ -140,10 +158,10 @@ async def _read_until(child: asyncio.subprocess.Process, mark: str) -> str:
     return said
 
 
-async def _until_healthy(process: Process) -> None:
+async def _until_healthy(process: Process, path: str = "/healthz") -> None:
     while True:
         try:
-            if (await process.get("/healthz"))[0] == 200:
+            if (await process.get(path))[0] == 200:
                 return
         except aiohttp.ClientConnectionError:
             assert process.child.returncode is None, "it ended early"

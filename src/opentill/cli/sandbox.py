@@ -1,7 +1,6 @@
 """`opentill sandbox`: gateway, twin of both wallets and a seeded test merchant in one process, one folder of data."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from opentill.base.clock import MovableClock
 from opentill.base.config import Network, Settings
 from opentill.base.sealing import SealingError, master_key_file
 from opentill.cli.seed import ensure_test_parties
-from opentill.cli.server import OPEN_HOSTS, bind, reachable_at, serve
+from opentill.cli.server import OPEN_HOSTS, Doors, open_doors, serve_doors
 from opentill.cli.wiring import open_administration, open_deployment, worker_of
 from opentill.commands.registry import load_commands
 from opentill.services.deployment import Deployment
@@ -52,30 +51,31 @@ def sandbox_command(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: the local network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8080,
     data: Annotated[Path, typer.Option(help="Folder for all data; made when missing.")] = Path("data"),
+    tls: Annotated[bool, typer.Option("--tls", help="Serve https with a certificate of its own.")] = False,
 ) -> None:
     """Run the gateway with the offline twin of both wallets and a seeded test merchant."""
     console = Console(highlight=False, soft_wrap=True)
     try:
         data.mkdir(parents=True, exist_ok=True)
-        listener = bind(host, port)
+        doors = open_doors(host, port, data=data, is_tls=tls)
     except OSError as error:
         console.print(f"[red]Cannot start:[/] {error.strerror or error} ({host}:{port}, {data})")
         raise typer.Exit(1) from error
     try:
-        uvloop.run(_run(listener, host, data.resolve(), console))
+        uvloop.run(_run(doors, host, data.resolve(), console))
     except SealingError as error:
         console.print(f"[red]Cannot start:[/] {error} ({data}/master.key)")
         raise typer.Exit(1) from error
 
 
-async def _run(listener: socket.socket, host: str, data: Path, console: Console) -> None:
-    settings = sandbox_settings(listener, host, data)
+async def _run(doors: Doors, host: str, data: Path, console: Console) -> None:
+    settings = sandbox_settings(doors, host, data)
     logs.configure(level=settings.log_level, stream=(data / "opentill.log").open("a", encoding="utf-8"))
-    async with open_sandbox(settings, data) as sandbox:
+    async with open_sandbox(settings, data, program_base_url=doors.program_base_url) as sandbox:
         sandbox.worker.start()
         try:
-            serving = asyncio.create_task(serve(sandbox_app(sandbox.deployment, sandbox.twin), listener))
-            _greet(console, settings.public_base_url, data)
+            serving = asyncio.create_task(serve_doors(sandbox_app(sandbox.deployment, sandbox.twin), doors))
+            _greet(console, doors, data)
             await serving
         finally:
             await asyncio.shield(sandbox.worker.stop())
@@ -90,11 +90,11 @@ def sandbox_app(deployment: Deployment, twin: Twin) -> Starlette:
 
 
 @asynccontextmanager
-async def open_sandbox(settings: Settings, data: Path) -> AsyncIterator[Sandbox]:
+async def open_sandbox(settings: Settings, data: Path, *, program_base_url: str) -> AsyncIterator[Sandbox]:
     """The sandbox's parts, opened and seeded; the worker is not started yet."""
     twin_file = data / "twin.sqlite3"
     clock = MovableClock(shift_ms=Twin.stored_shift_ms(twin_file))
-    twin = Twin(data_file=twin_file, clock=clock, base_url=f"{settings.public_base_url}/twin")
+    twin = Twin(data_file=twin_file, clock=clock, base_url=f"{program_base_url}/twin")
     # Making keys and migrating are what a first start waits for: both at once.
     migrating = asyncio.create_task(ensure_schema(settings.database_url))
     try:
@@ -105,7 +105,11 @@ async def open_sandbox(settings: Settings, data: Path) -> AsyncIterator[Sandbox]
         async with open_administration(settings, clock=clock, actor="sandbox") as administration:
             await ensure_test_parties(administration, twin)
         async with open_deployment(
-            settings, clock=clock, public_base_url=settings.public_base_url, is_sandbox=True
+            settings,
+            clock=clock,
+            public_base_url=settings.public_base_url,
+            callback_base_url=program_base_url,
+            is_sandbox=True,
         ) as deployment:
             worker = worker_of(deployment)
             twin.keep_pace_with(worker)
@@ -114,10 +118,9 @@ async def open_sandbox(settings: Settings, data: Path) -> AsyncIterator[Sandbox]
         await twin.stop()
 
 
-def sandbox_settings(listener: socket.socket, host: str, data: Path) -> Settings:
+def sandbox_settings(doors: Doors, host: str, data: Path) -> Settings:
     """The environment's settings with what makes a sandbox; addresses are computed, never stored."""
-    port = listener.getsockname()[1]
-    base_url = f"{reachable_at(host)}:{port}"
+    for_people, for_programs = f"{doors.public_base_url}/twin", f"{doors.program_base_url}/twin"
     # Opened to the network, a stranger's notify_url must not reach what listens on this machine only.
     networks = PRIVATE_NETWORKS if host in OPEN_HOSTS else (*LOOPBACK_NETWORKS, *PRIVATE_NETWORKS)
     master_key_file(data / "master.key")
@@ -125,29 +128,31 @@ def sandbox_settings(listener: socket.socket, host: str, data: Path) -> Settings
         database_url=f"sqlite:///{data / 'opentill.sqlite3'}",
         master_key=SecretStr((data / "master.key").read_text("ascii").strip()),
         host=host,
-        port=port,
-        public_base_url=base_url,
-        alipay_base_url=f"{base_url}/twin/alipay",
-        wechat_base_url=f"{base_url}/twin/wechat",
-        alipay_oauth_base_url=f"{base_url}/twin/alipay",
-        wechat_oauth_base_url=f"{base_url}/twin/wechat",
-        wechat_api_base_url=f"{base_url}/twin/wechat",
+        port=doors.listener.getsockname()[1],
+        public_base_url=doors.public_base_url,
+        alipay_base_url=f"{for_programs}/alipay",
+        wechat_base_url=f"{for_programs}/wechat",
+        alipay_oauth_base_url=f"{for_people}/alipay",
+        wechat_oauth_base_url=f"{for_people}/wechat",
+        wechat_api_base_url=f"{for_programs}/wechat",
         notify_allow_networks=networks,
     )
 
 
-def _greet(console: Console, base_url: str, data: Path) -> None:
+def _greet(console: Console, doors: Doors, data: Path) -> None:
+    base_url = doors.public_base_url
+    for_programs = f"\n  Programs call         {doors.program_base_url}" if doors.plain else ""
     console.print(f"""
 [bold]OpenTill sandbox[/]  {base_url}
 
   Pay the first order   [bold]{base_url}/test/api/qrcode.htm[/]
   The pretend phone     {base_url}/twin/phone
   Public key            {base_url}/public-key
-  Data and log          {data}
+  Data and log          {data}{for_programs}
 
   A signed order by hand (signed with the test key, prints the reply):
 
-{_curl(base_url)}
+{_curl(doors.program_base_url)}
 
   Ctrl-C stops it; everything is kept.
 """)

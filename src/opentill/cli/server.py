@@ -5,15 +5,19 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from opentill.base.clock import real_now_ms
+from opentill.cli.tls import Certificate, certificate_for
+
 GRACE_S = 15
 """Longest wait for open requests at a stop, seconds."""
 BACKLOG = 1024
-
 
 OPEN_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
@@ -61,6 +65,47 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+class _Companion(uvicorn.Server):
+    """Listens to no signal: it is stopped by the server beside it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doors:
+    """Where a sandbox is entered: by people at `public_base_url`, by programs at `program_base_url`.
+
+    Both are the same door, unless people come by https. No program trusts the certificate, so for programs there is
+    then a plain door beside it.
+    """
+
+    listener: socket.socket
+    public_base_url: str
+    program_base_url: str
+    plain: socket.socket | None = None
+    certificate: Certificate | None = None
+
+
+def open_doors(host: str, port: int, *, data: Path, is_tls: bool) -> Doors:
+    """Bound sockets; port 0 picks a free one, and the plain door beside https always does. Raises OSError."""
+    listener = bind(host, port)
+    public, name = _authority(host, listener), _reachable_name(host)
+    if not is_tls:
+        return Doors(listener=listener, public_base_url=f"http://{public}", program_base_url=f"http://{public}")
+    plain = bind(host, 0)
+    return Doors(
+        listener=listener,
+        public_base_url=f"https://{public}",
+        program_base_url=f"http://{_authority(host, plain)}",
+        plain=plain,
+        certificate=certificate_for(
+            ("localhost", "127.0.0.1", "::1", _lan_address(), name), data, now_ms=real_now_ms()
+        ),
+    )
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 picks a free one. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -76,32 +121,27 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def reachable_at(host: str) -> str:
-    """`http://` and the address at which others reach a server bound to `host`, without the port."""
-    name = _lan_address() if host in OPEN_HOSTS else host
-    return f"http://[{name}]" if ":" in name else f"http://{name}"
-
-
 async def serve(app: ASGIApp, listener: socket.socket, *, lifeline: Lifeline | None = None) -> None:
     """Serve until SIGINT or SIGTERM, or until the parent of `lifeline` is gone."""
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        loop="none",
-        lifespan="off",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    server = _Server(config, lifeline)
+    server = _Server(_config(app), lifeline)
     watching = asyncio.create_task(_exit_with_parent(server, lifeline)) if lifeline else None
     await server.serve(sockets=[listener])
     if watching:
         watching.cancel()
+
+
+async def serve_doors(app: ASGIApp, doors: Doors) -> None:
+    """Serve until SIGINT or SIGTERM. The plain door closes last: what people began may need it to end."""
+    if doors.plain is None:
+        await serve(app, doors.listener)
+        return
+    companion = _Companion(_config(app))
+    beside = asyncio.create_task(companion.serve(sockets=[doors.plain]))
+    try:
+        await _Server(_config(app, doors.certificate), None).serve(sockets=[doors.listener])
+    finally:
+        companion.should_exit = True
+        await beside
 
 
 async def until_stopped(lifeline: Lifeline | None) -> None:
@@ -122,6 +162,34 @@ async def until_stopped(lifeline: Lifeline | None) -> None:
 async def _exit_with_parent(server: uvicorn.Server, lifeline: Lifeline) -> None:
     await lifeline.parent_gone()
     server.should_exit = True
+
+
+def _config(app: ASGIApp, certificate: Certificate | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        loop="none",
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=certificate.pem if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
+    )
+
+
+def _authority(host: str, listener: socket.socket) -> str:
+    """Address and port at which others reach a server bound to `host`."""
+    name = _reachable_name(host)
+    return f"[{name}]:{listener.getsockname()[1]}" if ":" in name else f"{name}:{listener.getsockname()[1]}"
+
+
+def _reachable_name(host: str) -> str:
+    return _lan_address() if host in OPEN_HOSTS else host
 
 
 def _lan_address() -> str:

@@ -36,7 +36,7 @@ def sealer_of(settings: Settings) -> Sealer:
 
 @asynccontextmanager
 async def open_deployment(
-    settings: Settings, *, clock: Clock, public_base_url: str, is_sandbox: bool
+    settings: Settings, *, clock: Clock, public_base_url: str, callback_base_url: str = "", is_sandbox: bool
 ) -> AsyncIterator[Deployment]:
     """A deployment over a database whose schema is the one this release needs.
 
@@ -60,6 +60,7 @@ async def open_deployment(
             outbound=to_merchants,
             metrics=Metrics(),
             public_base_url=public_base_url,
+            callback_base_url=callback_base_url,
             is_sandbox=is_sandbox,
         )
 

@@ -19,7 +19,8 @@ from opentill.storage.database import Database
 class Deployment:
     """`outbound` leads to merchants and is guarded; wallets have connections of their own inside `channels`.
 
-    `public_base_url` is how wallets reach us (in the sandbox computed at start, never stored).
+    `public_base_url` is how people reach us, `callback_base_url` how wallets do: the same unless it is given (in the
+    sandbox both are computed at start, never stored).
     """
 
     settings: Settings
@@ -32,6 +33,11 @@ class Deployment:
     metrics: Metrics
     public_base_url: str
     is_sandbox: bool
+    callback_base_url: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.callback_base_url:
+            object.__setattr__(self, "callback_base_url", self.public_base_url)
 
     @property
     def has_demo_pages(self) -> bool:
@@ -39,4 +45,4 @@ class Deployment:
 
     def callback_url(self, channel: int, account_id: int) -> str:
         """Where the wallet tells us about trades of this account."""
-        return f"{self.public_base_url}/callbacks/{self.channels[channel].name}/{account_id}"
+        return f"{self.callback_base_url}/callbacks/{self.channels[channel].name}/{account_id}"

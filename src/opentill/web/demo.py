@@ -174,7 +174,7 @@ class DemoPages:
         return values.get(param.name, param.example)
 
     def _receiver_url(self) -> str:
-        return self._deployment.public_base_url + RECEIVER_PATH if self._deployment.is_sandbox else ""
+        return self._deployment.callback_base_url + RECEIVER_PATH if self._deployment.is_sandbox else ""
 
     def _config(self, request: Request, command: Command) -> dict[str, Any]:
         """What the page's script must know."""
@@ -209,7 +209,8 @@ class DemoPages:
             "amount": "1",
         }
         form["sign"] = md5_sign({name: form[name] for name in form if name in scan.signed}, TEST_KEY)
-        lines = [f"curl {shlex.quote(self._gateway_url)}"]
+        # Programs do not trust the sandbox's own certificate: they come where callbacks come.
+        lines = [f"curl {shlex.quote(self._deployment.callback_base_url + GATEWAY_PATH)}"]
         lines += [f"  -d {shlex.quote(f'{name}={value}')}" for name, value in form.items()]
         return " \\\n".join(lines)
 
