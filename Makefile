@@ -41,8 +41,8 @@ install: .venv/.run-ready ## Install what the gateway needs, without tools for t
 
 setup: .venv/.dev-ready .venv/.system-ready ## Install everything that running, testing and checking need
 
-run: .venv/.run-ready ## Gateway, twin of both wallets and a seeded test merchant on http://HOST:PORT (default 8080)
-	@exec .venv/bin/opentill sandbox --host $(HOST) --port $(PORT) --data $(DATA)
+run: .venv/.run-ready ## Gateway, twin of both wallets and a seeded test merchant on http://HOST:PORT (default 8080); TLS=1: https
+	@exec .venv/bin/opentill sandbox --host $(HOST) --port $(PORT) --data $(DATA) $(if $(filter 1,$(TLS)),--tls)
 
 # Third-party SDKs, apart from our own dependencies: two of them install a package of the same name.
 .venv-oracles/.ready: requirements/oracles.txt $(UV)
