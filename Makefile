@@ -9,7 +9,7 @@ DATA ?= data
 PY   := .venv/bin/python
 UV   := .venv/bin/uv
 
-.PHONY: help install setup run test oracles check bench lock format docs compat clean
+.PHONY: help install setup run test oracles check bench lock format docs compat faults clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,7 +61,7 @@ oracles: setup .venv-oracles/official/.ready ## Let third-party SDKs judge the t
 	@$(PY) -m pytest tests/oracles $(ARGS)
 
 test: setup .venv-oracles/.ready ## All tests, on SQLite and PostgreSQL, with a real browser
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto $(ARGS)
 
 ROUNDS ?= 3
 CALLS ?= 3000
@@ -77,6 +77,9 @@ check: .venv/.dev-ready ## Style, types, import rules
 
 compat: .venv/.dev-ready ## Let each kind of public client buy, query and refund, and print the table
 	@OPENTILL_COMPAT_TABLE=1 $(PY) -m pytest tests/compat $(ARGS)
+
+faults: .venv/.dev-ready ## Let every fault of the wallets meet every operation, and write docs/faults.md
+	@$(PY) -m tests.faults
 
 format: .venv/.dev-ready ## Format the code
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .
