@@ -6,6 +6,7 @@ from opentill.domain.order import Order, OrderState, PaymentWay
 from opentill.protocol.words import CHANNEL_TITLES
 from opentill.services import orders
 from opentill.services.deployment import Deployment
+from opentill.storage.orders import WRONG_AMOUNT
 
 BY_REQUEST = "reverse"
 BY_US = "expiry"
@@ -20,7 +21,7 @@ async def reverse(deployment: Deployment, order: Order) -> Order:
         order = await orders.ask_wallet(deployment, order, source=BY_REQUEST)
     if order.is_open:
         order = await _end_at_wallet(deployment, order, source=BY_REQUEST)
-    if order.state is OrderState.PAID:
+    if order.state is OrderState.PAID or _is_held(order):
         is_refunded = order.received_fen and order.refunded_fen >= order.received_fen
         raise GatewayError("REVERSE_REFUNDED" if is_refunded else "REVERSE_PAID")
     if order.state is OrderState.FAILED:
@@ -55,6 +56,8 @@ async def watch(deployment: Deployment, order: Order) -> None:
 
 async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -> Order:
     """Each trade of the order is ended at its wallet; the order moves only when all of them are."""
+    if _is_held(order):
+        return order
     for trade in await orders.trades_of(deployment, order):
         account = await deployment.parties.account(trade.account_id)
         if account is None:
@@ -71,6 +74,11 @@ async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -
         if not _is_ended(deployment, order, answer, source=source):
             return order
     return await _end(deployment, order, source=source)
+
+
+def _is_held(order: Order) -> bool:
+    """Money of another amount waits for a person; undoing a charge would give it back unseen (design 5)."""
+    return order.is_open and order.attention == WRONG_AMOUNT
 
 
 def _is_ended(deployment: Deployment, order: Order, answer: Answer, *, source: str) -> bool:
