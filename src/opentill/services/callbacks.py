@@ -48,7 +48,7 @@ async def receive(deployment: Deployment, account: OpenAccount, message: Callbac
     )
     answer = await _with_lines(deployment, order, account, message.trade_no, message.answer)
     changed = await orders.record_outcome(deployment, order, answer, said=said)
-    return REPEATED if changed is order else APPLIED
+    return REPEATED if changed == order else APPLIED
 
 
 async def _with_lines(

@@ -94,7 +94,14 @@ async def record_outcome(
             if unit:
                 unit += await _owed_for_ending(deployment, changed, now_ms=now_ms)
         if not unit:
-            return order
+            if answer.payment is None or not order.is_open:
+                return order
+            # Known already: somebody recorded it after `order` was read. What is open here may be paid there.
+            stored = await reread(deployment, order)
+            if stored == order:
+                return order
+            order = stored
+            continue
         wakes = () if changed.is_open else (notifications.WAKE, refunds.WAKE)
         try:
             await deployment.database.write(unit, wakes=wakes)
