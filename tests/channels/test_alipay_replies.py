@@ -332,10 +332,10 @@ async def test_a_query_tells_where_the_trade_stands(
         {"fund_bill_list": [{"fund_channel": "ALIPAYACCOUNT", "amount": "12.34"}]},
     ],
 )
-async def test_a_closed_trade_that_was_paid_once_is_paid(sign_of_payment: dict[str, Any]) -> None:
+async def test_a_closed_trade_that_was_paid_once_is_paid_and_refunded(sign_of_payment: dict[str, Any]) -> None:
     answer = await ask("query", {"query": {**alipay_trade("TRADE_CLOSED"), **sign_of_payment}})
 
-    assert answer.outcome is Outcome.PAID
+    assert (answer.outcome, answer.was_refunded) == (Outcome.PAID, True)
     assert answer.payment is not None
     assert answer.payment.amount_fen == 1234
 

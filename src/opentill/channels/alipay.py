@@ -284,8 +284,10 @@ def _trade_answer(reply: Reply, trade_no: str) -> Answer:
         return _unreadable(reply)
     state = text_of(reply.node, "trade_status")
     reply = msgspec.structs.replace(reply, code=state or reply.code)
-    if state in _PAID_STATES or (state == "TRADE_CLOSED" and _was_paid(reply.node)):
+    if state in _PAID_STATES:
         return _paid(reply, trade_no)
+    if state == "TRADE_CLOSED" and _was_paid(reply.node):
+        return msgspec.structs.replace(_paid(reply, trade_no), was_refunded=True)
     outcomes = {"WAIT_BUYER_PAY": Outcome.ACCEPTED, "TRADE_CLOSED": Outcome.CLOSED}
     return _answer(reply, outcomes.get(state, Outcome.UNKNOWN))
 

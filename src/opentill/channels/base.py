@@ -107,7 +107,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     payment: Payment | None = None
     needs_password: bool = False
     was_refunded: bool = False
-    """A reverse found the trade paid and gave the money back."""
+    """The trade was paid and all of it has gone back: a reverse found money, or found out that an earlier one had."""
     page_values: Mapping[str, str] = {}
     """What a payment page needs (JSAPI: appId, timeStamp, nonceStr, package, signType, paySign; Alipay: tradeNO)."""
 

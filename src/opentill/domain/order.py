@@ -109,7 +109,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     is_late: bool = False
     is_reversed_by_us: bool = False
     attention: str = ""
-    """Why a person should look: LATE, SURPLUS or WRONG_AMOUNT; empty: nothing."""
+    """Why a person should look: LATE, SURPLUS, WRONG_AMOUNT, RETURNED or REFUND_STUCK; empty: nothing."""
 
     def is_watched_at(self, now_ms: int) -> bool:
         """Whether the wallets are still asked about an ended order, because more money can come.

@@ -1,5 +1,6 @@
 """A refund: its states, its number for life, and when to ask the wallet again."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -68,6 +69,15 @@ STUCK_AFTER_MS = 24 * 3_600_000
 def next_ask_ms(asks: int, *, now_ms: int) -> int:
     """When to ask about (or repeat, with the same number) a pending refund after `asks` tries."""
     return now_ms + (_WAITS_MS[asks - 1] if 0 < asks <= len(_WAITS_MS) else _WAIT_LATER_MS)
+
+
+def given_back_fen(refunds: Iterable[Refund]) -> int:
+    """What refunds of the order's own payment took, or will take, from its total at the wallet."""
+    return sum(
+        refund.wallet_fen
+        for refund in refunds
+        if refund.state is not RefundState.FAILED and refund.cause is not RefundCause.SURPLUS
+    )
 
 
 def wallet_share_fen(

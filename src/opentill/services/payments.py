@@ -8,15 +8,17 @@ from opentill.base import numbers
 from opentill.channels.base import Payment
 from opentill.domain.order import Order, OrderState
 from opentill.domain.parties import AppRules
-from opentill.domain.refund import Refund, RefundCause, RefundState
+from opentill.domain.refund import Refund, RefundCause, RefundState, given_back_fen
+from opentill.services import notifications
 from opentill.services.deployment import Deployment
-from opentill.services.notifications import owe_notification
 from opentill.services.sales import count_refund
 from opentill.storage import history, refunds, stats
 from opentill.storage import orders as rows
 from opentill.storage.database import Step
 
 LATE = "LATE"
+RETURNED = "RETURNED"
+"""Alarm: the merchant was told of money that undoing the charge then gave back."""
 WATCH_MS = 60_000
 """How often the wallets are asked about an ended order while more money can come."""
 ACCEPT, REFUND = "accept", "refund"
@@ -45,7 +47,7 @@ async def plan_payment(
         channel=said.channel,
         channel_trade_no=payment.channel_trade_no,
     ):
-        return order, []
+        return await _plan_return(deployment, order, payment, now_ms) if was_refunded else (order, [])
     detail = {
         "source": said.source,
         "channel_trade_no": payment.channel_trade_no,
@@ -69,25 +71,40 @@ async def plan_payment(
         *_count_goods(paid, now_ms),
     ]
     if was_refunded:
-        return _returned(paid, unit, now_ms)
+        returned, more = _returned(paid, wallet_fen=paid.amount_fen, now_ms=now_ms)
+        return returned, unit + more
     policy = (await _rules(deployment, order)).late_payment if is_late else ACCEPT
     if policy == REFUND:
         unit += [rows.reserve_refund(paid, amount_fen=paid.received_fen), refunds.insert(_late_refund(paid, now_ms))]
         paid = msgspec.structs.replace(paid, refunding_fen=paid.received_fen)
     # Held money waits for a person, who decides whether the merchant may deliver.
     if policy == ACCEPT:
-        unit += owe_notification(paid, now_ms=now_ms)
+        unit += notifications.owe_notification(paid, now_ms=now_ms)
     return paid, unit
 
 
-def _returned(paid: Order, unit: list[Step], now_ms: int) -> tuple[Order, list[Step]]:
-    """The wallet has given the payment back already: a settled refund, nothing to send and nobody to tell."""
+async def _plan_return(deployment: Deployment, order: Order, payment: Payment, now_ms: int) -> tuple[Order, list[Step]]:
+    """A payment that was recorded before the wallet undid its charge: what is left of it has gone back."""
+    left_fen = order.received_fen - order.refunded_fen - order.refunding_fen
+    is_of_order = order.state is OrderState.PAID and order.channel_trade_no == payment.channel_trade_no
+    if not is_of_order or left_fen == 0:
+        return order, []
+    earlier = await refunds.of_order(deployment.database, order.app_id, order.order_no)
+    returned, unit = _returned(order, wallet_fen=order.amount_fen - given_back_fen(earlier), now_ms=now_ms)
+    unit.append(rows.flag(order.app_id, order.order_no, attention=RETURNED))
+    if (await _rules(deployment, order)).notify_refunds:
+        unit += notifications.owe_notification(returned, now_ms=now_ms, kind=notifications.REFUND)
+    return msgspec.structs.replace(returned, attention=RETURNED), unit
+
+
+def _returned(order: Order, *, wallet_fen: int, now_ms: int) -> tuple[Order, list[Step]]:
+    """The wallet has given back what was left of a payment: a settled refund, nothing to send."""
     refund = msgspec.structs.replace(
         _refund(
-            paid,
+            order,
             cause=RefundCause.REVERSED,
-            amount_fen=paid.received_fen,
-            wallet_fen=paid.amount_fen,
+            amount_fen=order.received_fen - order.refunded_fen - order.refunding_fen,
+            wallet_fen=wallet_fen,
             reason="撤销时由钱包退回",
             now_ms=now_ms,
         ),
@@ -95,14 +112,15 @@ def _returned(paid: Order, unit: list[Step], now_ms: int) -> tuple[Order, list[S
         ended_at_ms=now_ms,
         due_at_ms=0,
     )
-    unit += [
-        rows.reserve_refund(paid, amount_fen=refund.amount_fen),
-        rows.settle_refund(paid, amount_fen=refund.amount_fen, refunded_at_ms=now_ms),
+    unit = [
+        rows.reserve_refund(order, amount_fen=refund.amount_fen),
+        rows.settle_refund(order, amount_fen=refund.amount_fen, refunded_at_ms=now_ms),
         refunds.insert(refund),
-        _event(paid, now_ms, "REFUND_SUCCEEDED", {"refund_no": refund.refund_no, "cause": refund.cause.value}),
-        *count_refund(paid, amount_fen=refund.amount_fen, now_ms=now_ms),
+        _event(order, now_ms, "REFUND_SUCCEEDED", {"refund_no": refund.refund_no, "cause": refund.cause.value}),
+        *count_refund(order, amount_fen=refund.amount_fen, now_ms=now_ms),
     ]
-    return msgspec.structs.replace(paid, refunded_fen=refund.amount_fen, refunded_at_ms=now_ms), unit
+    refunded_fen = order.refunded_fen + refund.amount_fen
+    return msgspec.structs.replace(order, refunded_fen=refunded_fen, refunded_at_ms=now_ms), unit
 
 
 def _paid(order: Order, payment: Payment, said: Said, *, is_late: bool, now_ms: int) -> Order:

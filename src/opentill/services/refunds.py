@@ -12,6 +12,7 @@ from opentill.domain.refund import (
     Refund,
     RefundCause,
     RefundState,
+    given_back_fen,
     next_ask_ms,
     wallet_share_fen,
 )
@@ -178,21 +179,12 @@ async def _planned(deployment: Deployment, caller: Caller, order: Order, wanted:
             total_fen=order.amount_fen,
             received_fen=order.received_fen,
             refundable_fen=left_fen,
-            wallet_left_fen=order.amount_fen - _given_back_fen(earlier),
+            wallet_left_fen=order.amount_fen - given_back_fen(earlier),
         ),
         reason=wanted.reason,
         state=RefundState.PENDING,
         created_at_ms=now_ms,
         due_at_ms=_first_due_ms(deployment, order, earlier, now_ms),
-    )
-
-
-def _given_back_fen(refunds: list[Refund]) -> int:
-    """What refunds of the order's own payment took, or will take, from its total at the wallet."""
-    return sum(
-        refund.wallet_fen
-        for refund in refunds
-        if refund.state is not RefundState.FAILED and refund.cause is not RefundCause.SURPLUS
     )
 
 
