@@ -115,6 +115,13 @@ class WalletRefund(msgspec.Struct, frozen=True):
         return self.out_refund_no in (f"{self.out_trade_no}_cancel", f"{self.out_trade_no}@reverse")
 
 
+# By the name of what wakes its worker.
+WORK = {
+    "notify": "SELECT min(due_at_ms) FROM notifications WHERE due_at_ms > 0",
+    "poll": "SELECT min(poll_at_ms) FROM orders WHERE poll_at_ms > 0",
+    "refund": "SELECT min(due_at_ms) FROM refunds WHERE due_at_ms > 0",
+}
+
 _ORDER = ", ".join(OurOrder.__struct_fields__)
 _TRADE = ", ".join(WalletTrade.__struct_fields__)
 _REFUND = ", ".join(OurRefund.__struct_fields__)
@@ -210,13 +217,9 @@ class Books:
         )
         return {row[:4]: row[4:] for row in self._ours.execute(sql)}
 
-    def next_due_ms(self) -> int | None:
-        """The earliest time at which the worker has something to do."""
-        row = self._ours.execute(
-            "SELECT min(at_ms) FROM (SELECT min(due_at_ms) AS at_ms FROM notifications WHERE due_at_ms > 0 "
-            "UNION ALL SELECT min(poll_at_ms) FROM orders WHERE poll_at_ms > 0 "
-            "UNION ALL SELECT min(due_at_ms) FROM refunds WHERE due_at_ms > 0)"
-        ).fetchone()
+    def next_due_ms(self, kind: str) -> int | None:
+        """The earliest time at which a worker has something of a kind to do."""
+        row = self._ours.execute(WORK[kind]).fetchone()
         found: int | None = row[0]
         return found
 

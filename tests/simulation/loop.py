@@ -41,7 +41,7 @@ class Deadlock(Exception):
 
 
 class SimLoop(asyncio.BaseEventLoop):
-    """`now_us` is the virtual time in microseconds; `next_due_us` says when work in the database falls due."""
+    """`now_us` is the virtual time in microseconds; `next_due_us(kind)` says when work of a kind falls due."""
 
     def __init__(self, chance: Random) -> None:
         super().__init__()
@@ -49,14 +49,14 @@ class SimLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self.slept_us = 0
         """How much of the time was jumped over by `jump`."""
-        self.next_due_us: Callable[[], int] = lambda: NEVER_US
+        self.next_due_us: Callable[[str], int] = lambda _: NEVER_US
         self.when_idle: Callable[[], None] = lambda: None
         self.problems: list[str] = []
         self._random = chance.random
         self._queue: deque[asyncio.Handle] = deque()
         self._pool: list[asyncio.Future[None]] = []
         self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
-        self._idlers: list[tuple[int, int, asyncio.Future[Any]]] = []
+        self._idlers: dict[str, list[tuple[int, int, asyncio.Future[Any]]]] = {}
         self._numbers = itertools.count()
         self.set_task_factory(cast(Any, _task_of_owner))
         self.set_exception_handler(self._note)
@@ -110,10 +110,10 @@ class SimLoop(asyncio.BaseEventLoop):
         self._pool.append(future)
         return future
 
-    def idle_until(self, at_us: int) -> "asyncio.Future[Any]":
-        """A pause of somebody who only looks whether work is due: may last longer while none is."""
+    def idle_until(self, at_us: int, kind: str) -> "asyncio.Future[Any]":
+        """A pause of somebody who only looks whether work of a kind is due: lasts longer while none is."""
         future: asyncio.Future[Any] = self.create_future()
-        heapq.heappush(self._idlers, (at_us, next(self._numbers), future))
+        heapq.heappush(self._idlers.setdefault(kind, []), (at_us, next(self._numbers), future))
         return future
 
     def jump(self, by_us: int) -> None:
@@ -142,14 +142,12 @@ class SimLoop(asyncio.BaseEventLoop):
                 future.set_result(None)
 
     def _pass_time(self) -> None:
-        timers, idlers = self._timers, self._idlers
+        timers = self._timers
         while timers and timers[0][2].cancelled():
             heapq.heappop(timers)
-        while idlers and idlers[0][2].done():
-            heapq.heappop(idlers)
         at_us = timers[0][0] if timers else NEVER_US
-        if idlers and idlers[0][0] < at_us:
-            at_us = min(at_us, max(idlers[0][0], self.next_due_us()))
+        ends = {kind: self._end_of_idling(kind, at_us) for kind in self._idlers}
+        at_us = min(at_us, *ends.values(), NEVER_US)
         if at_us >= NEVER_US:
             raise Deadlock(f"nothing to wait for at {self.now_us} us")
         self.now_us = max(self.now_us, at_us)
@@ -157,6 +155,21 @@ class SimLoop(asyncio.BaseEventLoop):
             handle = heapq.heappop(timers)[2]
             if not handle.cancelled():
                 self._queue.append(handle)
+        for kind, end_us in ends.items():
+            if end_us <= self.now_us:
+                self._wake_idlers(kind)
+
+    def _end_of_idling(self, kind: str, before_us: int) -> int:
+        """When the first idler of a kind wakes up: its time is over and work is due; only exact before `before_us`."""
+        idlers = self._idlers[kind]
+        while idlers and idlers[0][2].done():
+            heapq.heappop(idlers)
+        if not idlers or idlers[0][0] >= before_us:
+            return NEVER_US
+        return max(idlers[0][0], self.next_due_us(kind))
+
+    def _wake_idlers(self, kind: str) -> None:
+        idlers = self._idlers[kind]
         while idlers and idlers[0][0] <= self.now_us:
             future = heapq.heappop(idlers)[2]
             if not future.done():
@@ -178,10 +191,11 @@ def _task_of_owner(
 
 
 class WorkEvent(asyncio.Event):
-    """A wake event of the database; whoever waits for it with a limit is idle."""
+    """A wake event of the database, for work of a kind; whoever waits for it with a limit is idle."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
+        self.kind = kind
         self.idlers: list[asyncio.Future[Any]] = []
 
     def set(self) -> None:
@@ -214,7 +228,7 @@ class SimClock(MovableClock):
 
     async def _wait_for(self, wake: asyncio.Event, at_us: int) -> None:
         if isinstance(wake, WorkEvent):
-            future = self._loop.idle_until(at_us)
+            future = self._loop.idle_until(at_us, wake.kind)
             wake.idlers.append(future)
             await future
             return

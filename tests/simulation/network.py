@@ -18,6 +18,7 @@ import msgspec
 from starlette.applications import Starlette
 
 from opentill.base.outbound import NotSent, Outbound, ReplyLost, Response
+from opentill.twin.paying import CannotPay
 from tests.simulation.loop import SimLoop
 
 LONGEST_TRAVEL_S = 90.0
@@ -275,10 +276,16 @@ class AppHost:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def serve(self, request: Request, connection: Connection) -> bool:
-        task = self._loop.create_task(run_app(self._app, request, connection), context=copy_context_without_owner())
+        task = self._loop.create_task(self._answer(request, connection), context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
+
+    async def _answer(self, request: Request, connection: Connection) -> None:
+        try:
+            await run_app(self._app, request, connection)
+        except CannotPay:
+            """The fault `paid_after_close` met a code that is dead; a server's 500 has been answered already."""
 
 
 async def run_app(app: Callable[..., Awaitable[None]], request: Request, connection: Connection) -> None:
@@ -299,11 +306,6 @@ async def run_app(app: Callable[..., Awaitable[None]], request: Request, connect
         "state": {},
     }
     await app(scope, connection.receive, connection.send)
-
-
-def copy_context_without_owner() -> Context:
-    """A context in which nobody's process runs: its tasks outlive every crash."""
-    return Context()
 
 
 def context_of(owner: Any, variable: Any) -> Context:

@@ -32,10 +32,13 @@ class SimDatabase:
 
     dialect: Literal["sqlite"] = "sqlite"
 
-    def __init__(self, inner: InlineSqliteDatabase, loop: SimLoop, trouble: "Trouble") -> None:
+    def __init__(
+        self, inner: InlineSqliteDatabase, loop: SimLoop, trouble: "Trouble", committed: Callable[[], None]
+    ) -> None:
         self._inner = inner
         self._loop = loop
         self._trouble = trouble
+        self._committed = committed
         self._events: dict[str, WorkEvent] = {}
         self._is_fenced = False
 
@@ -48,6 +51,7 @@ class SimDatabase:
         try:
             answer = await self._inner.write(unit)
         finally:
+            self._committed()
             await self._loop.io()
         if is_unknown:
             raise OutcomeUnknown("the connection was lost after the commit")
@@ -65,7 +69,7 @@ class SimDatabase:
         return rows[0] if rows else None
 
     def wake_event(self, name: str) -> WorkEvent:
-        return self._events.setdefault(name, WorkEvent())
+        return self._events.setdefault(name, WorkEvent(name))
 
     async def close(self) -> None:
         self.fence()
@@ -118,6 +122,7 @@ class Surroundings:
     open_database: Callable[[], InlineSqliteDatabase]
     platform_key: Any
     is_cheap: bool
+    committed: Callable[[], None]
     when_crashed: Callable[["Process"], None]
 
 
@@ -134,7 +139,7 @@ class Process:
         self._tasks: list[asyncio.Task[Any]] = []
         self._connections: dict[Connection, None] = {}
         self.context: Context = context_of(self, OWNER)
-        self.database = SimDatabase(around.open_database(), around.loop, around.trouble)
+        self.database = SimDatabase(around.open_database(), around.loop, around.trouble, around.committed)
         self.outbound = SimOutbound(around.network, name)
         self.deployment = self._deployment()
         self.worker = worker_of(self.deployment)

@@ -24,6 +24,7 @@ from opentill.twin import coupons, payers
 from opentill.twin.app import Twin
 from tests.simulation import cheap
 from tests.simulation.auditor import Auditor, Broken
+from tests.simulation.books import WORK
 from tests.simulation.chance import drawn_from, stream
 from tests.simulation.ground import TWIN, Ground
 from tests.simulation.loop import NEVER_US, SimClock, SimLoop
@@ -114,6 +115,7 @@ class World:
             open_database=lambda: InlineSqliteDatabase(folder / "opentill.sqlite3"),
             platform_key=cheap.private("platform") if is_cheap else on.platform_key,
             is_cheap=is_cheap,
+            committed=self._committed,
             when_crashed=self._restart,
         )
         with patch.object(twin_app, "Outbound", lambda: SimOutbound(self.network, "twin")):
@@ -292,7 +294,7 @@ class World:
             if self._loop.steps > MAX_STEPS:
                 self.auditor.found("rest", "", "the world does not come to rest")
                 return
-            due_us = min(self._next_due_us(), self._twin_due_us())
+            due_us = min(self._twin_due_us(), *(self._next_due_us(kind) for kind in WORK))
             if due_us >= NEVER_US:
                 return
             if not is_late and self.now_ms() > last_ms + OPEN_AT_MOST_MS:
@@ -300,13 +302,16 @@ class World:
                 self.auditor.check_no_order_open()
             await asyncio.sleep(max(due_us - self._loop.now_us, 0) / 1e6 + 1)
 
-    def _next_due_us(self) -> int:
-        at_ms = self.auditor.next_due_ms()
+    def _next_due_us(self, kind: str) -> int:
+        at_ms = self.auditor.next_due_ms(kind) if kind in WORK else None
         return NEVER_US if at_ms is None else max((at_ms - NOON_MS) * 1000, 0)
 
     def _twin_due_us(self) -> int:
         at_ms = self.auditor.twin_next_due_ms()
         return NEVER_US if at_ms is None else max((at_ms - NOON_MS) * 1000, 0)
+
+    def _committed(self) -> None:
+        self.auditor.committed()
 
     def _when_idle(self) -> None:
         self.auditor.look()
