@@ -9,7 +9,7 @@ DATA ?= data
 PY   := .venv/bin/python
 UV   := .venv/bin/uv
 
-.PHONY: help install setup run test oracles check bench lock format docs compat faults clean
+.PHONY: help install setup run test oracles check bench lock format docs compat faults simulate clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -77,6 +77,12 @@ check: .venv/.dev-ready ## Style, types, import rules
 
 compat: .venv/.dev-ready ## Let each kind of public client buy, query and refund, and print the table
 	@OPENTILL_COMPAT_TABLE=1 $(PY) -m pytest tests/compat $(ARGS)
+
+SEEDS ?= 100
+FIRST ?= 1
+
+simulate: .venv/.dev-ready ## Live through SEEDS worlds from FIRST on, or tell the story of one: SEED=17
+	@$(PY) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED))
 
 faults: .venv/.dev-ready ## Let every fault of the wallets meet every operation, and write docs/faults.md
 	@$(PY) -m tests.faults
