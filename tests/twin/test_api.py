@@ -99,3 +99,14 @@ async def test_trades_are_listed_newest_first_and_filtered(tmp_path: Path) -> No
 async def test_the_pages_are_there(tmp_path: Path, path: str, content_type: str) -> None:
     async with world(tmp_path / "twin.sqlite3") as w, w.http.get(w.base_url + path) as reply:
         assert (reply.status, reply.headers["Content-Type"].startswith(content_type)) == (200, True)
+
+
+async def test_who_opens_a_code_is_told_whom_and_what_it_pays(tmp_path: Path) -> None:
+    async with world(tmp_path / "twin.sqlite3") as w:
+        item = {"goods_id": "6901", "goods_name": "茶", "quantity": 2, "price": "5.50"}
+        code = await qr_code(w, goods_detail=[item], total_amount="11.00")
+
+        _, shown = await w.post("/api/scan", qr_code=code)
+
+        assert shown["goods"] == [{"name": "茶", "quantity": "2", "price_fen": 550}]
+        assert shown["merchant_name"]

@@ -26,6 +26,7 @@ MAX_FEN = 10_000_000_000
 WALLETS = (ALIPAY, WECHAT)
 _LATE = frozenset({"paid_after_close"})
 _SCAN = {ALIPAY: alipay_cashier.scan, WECHAT: wechat_cashier.scan}
+_GOODS = {ALIPAY: alipay_cashier.goods, WECHAT: wechat_cashier.goods}
 _PAY = {ALIPAY: alipay_cashier.pay, WECHAT: wechat_cashier.pay}
 
 
@@ -47,13 +48,14 @@ class Api:
         ]
 
     async def scan(self, request: Request) -> Response:
-        """Open a code without paying yet: `{"qr_code", "payer"?}`."""
+        """Open a code without paying yet: `{"qr_code", "payer"?}`. Tells who is paid, and for what."""
         values = await read_values(request)
         try:
             trade = self._scanned(self._code(values), _wish(values, request).payer)
         except CannotPay as refusal:
             raise Asked(409, refusal.code, str(refusal)) from None
-        return reply(summary(self._twin, trade))
+        shown = {"merchant_name": trade.merchant, "goods": _GOODS[trade.wallet](trade)}
+        return reply(summary(self._twin, trade) | shown)
 
     async def pay(self, request: Request) -> Response:
         """Scan a code and pay, or fail to: `{"qr_code", "result"?, "reason"?, "payer"?, "total_fen"?}`."""

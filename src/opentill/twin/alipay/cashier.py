@@ -22,6 +22,18 @@ def scan(twin: Context, code: Code, payer: str) -> Trade:
     return trades.bind(twin.books, trade, payer)
 
 
+def goods(trade: Trade) -> list[dict[str, object]]:
+    """What the payer is shown of the order's goods; `price_fen` is per unit."""
+    return [
+        {
+            "name": str(item.get("goods_name", "")),
+            "quantity": str(item.get("quantity", "")),
+            "price_fen": fen(item.get("price")),
+        }
+        for item in trade.terms.request.get("goods_detail") or ()
+    ]
+
+
 def pay_regardless(twin: Context, *, owner: str, out_trade_no: str) -> None:
     """Somebody pays all the same: before the code was shown, or after the trade was closed. For faults."""
     trade = operations.trade_named(twin, owner, out_trade_no)
@@ -37,12 +49,12 @@ def pay_regardless(twin: Context, *, owner: str, out_trade_no: str) -> None:
 def pay(twin: Context, trade: Trade, payer: str) -> Trade:
     """The payer pays, and the merchant is told."""
     request = trade.terms.request
-    goods = tuple(str(item.get("goods_id", "")) for item in request.get("goods_detail") or ())
+    goods_nums = tuple(str(item.get("goods_id", "")) for item in request.get("goods_detail") or ())
     trade = paying.take_money(
         twin.books,
         trade,
         payer,
-        goods=goods,
+        goods=goods_nums,
         fixed_fen=fen(request.get("undiscountable_amount")) or 0,
         now_ms=twin.now_ms(),
     )

@@ -19,6 +19,18 @@ def scan(twin: Context, code: Code, payer: str) -> Trade:
     return trades.bind(twin.books, trade, payer) if trade.state is State.OPEN else trade
 
 
+def goods(trade: Trade) -> list[dict[str, object]]:
+    """What the payer is shown of the order's goods; `price_fen` is per unit."""
+    return [
+        {
+            "name": str(item.get("goods_name", "")),
+            "quantity": str(item.get("quantity", "")),
+            "price_fen": item.get("unit_price"),
+        }
+        for item in trade.terms.request.get("detail", {}).get("goods_detail", ())
+    ]
+
+
 def pay_regardless(twin: Context, *, mchid: str, out_trade_no: str) -> None:
     """Somebody pays all the same: before the code was shown, or after the order was closed. For faults."""
     trade = operations.trade_named(twin, mchid, out_trade_no)
@@ -29,7 +41,7 @@ def pay_regardless(twin: Context, *, mchid: str, out_trade_no: str) -> None:
 def pay(twin: Context, trade: Trade, payer: str) -> Trade:
     """The payer pays, and the merchant is told."""
     detail = trade.terms.request.get("detail", {})
-    goods = tuple(str(item["merchant_goods_id"]) for item in detail.get("goods_detail", ()))
-    trade = paying.take_money(twin.books, trade, payer, goods=goods, now_ms=twin.now_ms())
+    goods_nums = tuple(str(item["merchant_goods_id"]) for item in detail.get("goods_detail", ()))
+    trade = paying.take_money(twin.books, trade, payer, goods=goods_nums, now_ms=twin.now_ms())
     notify.paid(twin, trade)
     return trade
