@@ -2,14 +2,19 @@
 
 from opentill.base.errors import GatewayError
 from opentill.channels.base import Answer, Outcome
-from opentill.domain.order import Order, OrderState, PaymentWay
+from opentill.domain.order import Order, OrderState, PaymentWay, next_poll_ms
 from opentill.protocol.words import CHANNEL_TITLES
 from opentill.services import orders
 from opentill.services.deployment import Deployment
-from opentill.storage.orders import WRONG_AMOUNT
+from opentill.services.payments import WATCH_MS
+from opentill.storage import history
+from opentill.storage import orders as rows
+from opentill.storage.database import StepFailed
 
 BY_REQUEST = "reverse"
 BY_US = "expiry"
+UNDO_ASKED = "UNDO_ASKED"
+"""Event: the wallet is about to be asked to undo a charge, paid or not."""
 
 
 async def reverse(deployment: Deployment, order: Order) -> Order:
@@ -54,6 +59,41 @@ async def watch(deployment: Deployment, order: Order) -> None:
             order = await orders.record_outcome(deployment, order, answer, said=orders.said_of_trade(trade, "watch"))
 
 
+async def confirm(deployment: Deployment, order: Order) -> int:
+    """A paid charge that was being undone when its payment became known: the wallet tells whether the money stayed.
+
+    Returns when to ask again, 0: never, nobody undid it or what became of it is certain.
+    """
+    asked_at_ms = await history.last_at_ms(deployment.database, order.app_id, order.order_no, kind=UNDO_ASKED)
+    account = await deployment.parties.account(order.account_id)
+    if not asked_at_ms or account is None or order.refunded_fen + order.refunding_fen >= order.received_fen:
+        return 0
+    answer = await deployment.channels[order.channel].query(account.opened, order.trade_no)
+    orders.count_call(deployment, order.channel, "query", answer)
+    if answer.payment is not None:
+        await orders.record_outcome(deployment, order, answer, said=orders.said_of(order, "watch"))
+    now_ms = deployment.clock.now_ms()
+    # A request that long ago has arrived, or never will.
+    is_certain = answer.was_refunded or now_ms - asked_at_ms >= WATCH_MS
+    if answer.payment is not None and is_certain:
+        return 0
+    return max(next_poll_ms(order, polls=order.polls, now_ms=now_ms), now_ms + WATCH_MS)
+
+
+async def _begin_undoing(deployment: Deployment, order: Order, *, source: str) -> bool:
+    """Written down before the wallet is asked to undo a charge. False: the order is not open any more, perhaps paid.
+
+    Undoing gives back what was paid, so from here on a payment that becomes known may be gone already: see `confirm`.
+    """
+    now_ms = deployment.clock.now_ms()
+    event = history.add_event(order.app_id, order.order_no, now_ms=now_ms, kind=UNDO_ASKED, detail={"source": source})
+    try:
+        await deployment.database.write([rows.begin_undoing(order.app_id, order.order_no, now_ms=now_ms), event])
+    except StepFailed:
+        return False
+    return True
+
+
 async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -> Order:
     """Each trade of the order is ended at its wallet; the order moves only when all of them are."""
     if _is_held(order):
@@ -64,6 +104,8 @@ async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -
             return order
         channel = deployment.channels[trade.channel]
         if order.way is PaymentWay.BARCODE:
+            if not await _begin_undoing(deployment, order, source=source):
+                return await orders.reread(deployment, order)
             answer = await channel.reverse(account.opened, trade.trade_no)
             orders.count_call(deployment, trade.channel, "reverse", answer)
         else:
@@ -78,7 +120,7 @@ async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -
 
 def _is_held(order: Order) -> bool:
     """Money of another amount waits for a person; undoing a charge would give it back unseen (design 5)."""
-    return order.is_open and order.attention == WRONG_AMOUNT
+    return order.is_open and order.attention == rows.WRONG_AMOUNT
 
 
 def _is_ended(deployment: Deployment, order: Order, answer: Answer, *, source: str) -> bool:

@@ -41,6 +41,17 @@ async def events_of_order(database: Database, app_id: int, order_no: str) -> lis
     return [Event(row["at_ms"], row["kind"], msgspec.json.decode(row["detail"], type=dict[str, str])) for row in rows]
 
 
+async def last_at_ms(database: Database, app_id: int, order_no: str, *, kind: str) -> int:
+    """When a kind of thing happened last to an order; 0: never."""
+    row = await database.read_one(
+        "SELECT max(at_ms) AS at_ms FROM history WHERE app_id = $1 AND order_no = $2 AND kind = $3",
+        app_id,
+        order_no,
+        kind,
+    )
+    return (row["at_ms"] or 0) if row else 0
+
+
 def add_audit_event(*, now_ms: int, actor: str, action: str, subject: str, detail: Mapping[str, str]) -> Step:
     return Step(
         "INSERT INTO audit_events (event_id, at_ms, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)",

@@ -77,10 +77,14 @@ def keep_qr(app_id: int, order_no: str, *, expected: OrderState, qr_text: str, p
 
 
 def move_to_paid(order: Order, *, expected: OrderState) -> Step:
-    """PAID with what the payment says; `order` carries the new values."""
+    """PAID with what the payment says; `order` carries the new values.
+
+    A charge about which the wallet was asked keeps its poll: it may be being undone at this moment.
+    """
     return Step(
         "UPDATE orders SET state = 'PAID', channel = $4, account_id = $5, channel_trade_no = $6, received_fen = $7, "
-        "discount_fen = $8, paid_at_ms = $9, is_late = $10, attention = $11, trade_no = $12, poll_at_ms = $13 "
+        "discount_fen = $8, paid_at_ms = $9, is_late = $10, attention = $11, trade_no = $12, "
+        "poll_at_ms = CASE WHEN way = 'BARCODE' AND asked_at_ms > 0 THEN poll_at_ms ELSE $13 END "
         "WHERE app_id = $1 AND order_no = $2 AND state = $3",
         (
             order.app_id, order.order_no, expected.value, order.channel, order.account_id, order.channel_trade_no,
@@ -89,6 +93,15 @@ def move_to_paid(order: Order, *, expected: OrderState) -> Step:
         ),
         rows=1,
     )  # fmt: skip
+
+
+def begin_undoing(app_id: int, order_no: str, *, now_ms: int) -> Step:
+    """The wallet is asked to undo a charge. No row: the order is not open any more."""
+    return Step(
+        "UPDATE orders SET asked_at_ms = $3 WHERE app_id = $1 AND order_no = $2 AND state IN ('CREATED', 'WAITING')",
+        (app_id, order_no, now_ms),
+        rows=1,
+    )
 
 
 def flag(app_id: int, order_no: str, *, attention: str) -> Step:

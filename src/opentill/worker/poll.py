@@ -1,6 +1,6 @@
 """Asks the wallets about open orders: a lost callback is found out, an overdue order is closed there and then here."""
 
-from opentill.domain.order import Order, PaymentWay, next_poll_ms
+from opentill.domain.order import Order, OrderState, PaymentWay, next_poll_ms
 from opentill.services import closing, orders
 from opentill.services.deployment import Deployment
 from opentill.services.payments import WATCH_MS
@@ -64,8 +64,10 @@ async def poll_order(deployment: Deployment, due: DuePoll) -> None:
             order = await closing.expire(deployment, order)
     elif order.is_watched_at(now_ms):
         await closing.watch(deployment, order)
-    now_ms = deployment.clock.now_ms()
     poll_at_ms = 0
+    if order.state is OrderState.PAID and order.way is PaymentWay.BARCODE:
+        poll_at_ms = await closing.confirm(deployment, order)
+    now_ms = deployment.clock.now_ms()
     if order.is_open:
         poll_at_ms = next_poll_ms(order, polls=order.polls, now_ms=now_ms)
     elif order.is_watched_at(now_ms):
