@@ -24,6 +24,7 @@ SELECT create_reference_table('user_sessions');
 SELECT create_reference_table('sign_in_failures');
 SELECT create_reference_table('devices');
 SELECT create_reference_table('shifts');
+SELECT create_reference_table('exports');
 
 -- The order family: rows of one app are on one node, whatever the table, so that a transaction stays there.
 -- Parents come before the tables whose foreign keys lead to them.
@@ -39,3 +40,5 @@ SELECT create_distributed_table('refund_days', 'app_id', colocate_with => 'order
 SELECT create_distributed_table('sales_hours', 'app_id', colocate_with => 'orders');
 SELECT create_distributed_table('sales_goods', 'app_id', colocate_with => 'orders');
 SELECT create_distributed_table('refused_calls', 'app_id', colocate_with => 'orders');
+SELECT create_distributed_table('till_sales', 'app_id', colocate_with => 'orders');
+SELECT create_distributed_table('till_refunds', 'app_id', colocate_with => 'orders');

@@ -13,6 +13,7 @@ CREATE TABLE users (
     login TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
     password_hash TEXT NOT NULL,
+    initial_until_ms BIGINT NOT NULL DEFAULT 0,
     totp_sealed TEXT NOT NULL DEFAULT '',
     totp_last_step BIGINT NOT NULL DEFAULT 0,
     is_disabled BIGINT NOT NULL DEFAULT 0,
@@ -72,6 +73,24 @@ CREATE TABLE shifts (
 );
 CREATE INDEX shifts_token ON shifts (token_hash);
 CREATE INDEX shifts_operator ON shifts (operator_id, opened_at_ms);
+CREATE UNIQUE INDEX shifts_open ON shifts (device_id, operator_id) WHERE closed_at_ms = 0;
+CREATE TABLE till_sales (
+    app_id BIGINT NOT NULL,
+    local_order_no TEXT NOT NULL,
+    shift_id BIGINT NOT NULL,
+    created_at_ms BIGINT NOT NULL,
+    cancel_asked_at_ms BIGINT NOT NULL DEFAULT 0,
+    dismissed_at_ms BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (app_id, local_order_no)
+);
+CREATE INDEX till_sales_shift ON till_sales (app_id, shift_id);
+CREATE TABLE till_refunds (
+    app_id BIGINT NOT NULL,
+    local_refund_no TEXT NOT NULL,
+    shift_id BIGINT NOT NULL,
+    PRIMARY KEY (app_id, local_refund_no)
+);
+CREATE INDEX till_refunds_shift ON till_refunds (app_id, shift_id);
 """
 
 CHAIN = """
@@ -100,8 +119,24 @@ CREATE TABLE refused_calls (
 CREATE INDEX refused_calls_time ON refused_calls (at_ms);
 """
 
+# What people look for. None of it is written by opening an order: the first and the last hold only the rows that wait
+# for somebody, the second is written once by each payment.
+LOOKING = """
+CREATE INDEX orders_attention ON orders (app_id, order_no) WHERE attention <> '';
+CREATE INDEX payments_channel_trade_no ON payments (app_id, channel_trade_no);
+CREATE INDEX notifications_dead ON notifications (app_id, notification_id) WHERE state = 'DEAD';
+CREATE TABLE exports (
+    export_id BIGINT PRIMARY KEY,
+    user_id BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    rows_done BIGINT NOT NULL,
+    reached_ms BIGINT NOT NULL,
+    touched_at_ms BIGINT NOT NULL
+);
+"""
+
 
 def upgrade() -> None:
-    for statement in (PEOPLE + TILLS + CHAIN + REFUSALS).split(";"):
+    for statement in (PEOPLE + TILLS + CHAIN + REFUSALS + LOOKING).split(";"):
         if statement.strip():
             op.execute(statement)
