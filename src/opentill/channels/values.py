@@ -6,6 +6,7 @@ Readers never raise for what a wallet sent: a field of the wrong kind counts as 
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ Json = Mapping[str, Any]
 
 def plain_text(text: str, limit: int) -> str:
     """At most `limit` characters of the basic plane, without control characters (channels 0.3)."""
+    if text.isascii() and text.isprintable():
+        return text[:limit].strip()
     return "".join(
         character for character in text if character <= "\uffff" and unicodedata.category(character) not in ("Cc", "Cs")
     )[:limit].strip()
@@ -42,7 +45,12 @@ def message_text(text: str) -> str:
 
 def china_time(at_ms: int) -> str:
     """`yyyy-MM-dd HH:mm:ss` on China's wall clock (channels A.2)."""
-    return datetime.fromtimestamp(at_ms // 1000, CHINA).strftime("%Y-%m-%d %H:%M:%S")
+    return _china_time(at_ms // 1000)
+
+
+@lru_cache(maxsize=256)  # all requests of a second ask for the same few texts
+def _china_time(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, CHINA).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def ms_from_china_time(text: str) -> int:

@@ -76,7 +76,7 @@ def _json_pairs(body: bytes) -> list[tuple[str, str]]:
         _unreadable("不是有效的JSON")
     if not isinstance(pairs, _Object):
         _unreadable("JSON必须是一个对象")
-    return [(name, _json_text(name, value)) for name, value in pairs if value is not None]
+    return [(_encodable(name), _json_text(name, value)) for name, value in pairs if value is not None]
 
 
 class _Object(list[tuple[str, object]]):
@@ -86,7 +86,16 @@ class _Object(list[tuple[str, object]]):
 def _json_text(name: str, value: object) -> str:
     if not isinstance(value, str):
         _unreadable(f"JSON中{name[:64]}的值必须是字符串或数字")
-    return value
+    return _encodable(value)
+
+
+def _encodable(text: str) -> str:
+    """A JSON escape may make a lone surrogate, which no database text and no signature can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        _unreadable("参数包含无效字符")
+    return text
 
 
 def _multipart_pairs(content_type: bytes, body: bytes) -> list[tuple[str, str]]:
@@ -153,21 +162,12 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     for name, value in pairs:
         if name in form:
             raise GatewayError("PARAMETER_REPEATED", parameter=name[:64])
-        # No database text and no signature can hold these; a lone surrogate comes from a JSON escape.
-        if "\0" in value or not _is_encodable(name) or not _is_encodable(value):
+        if "\0" in value:  # no PostgreSQL text can hold it
             _unreadable("参数包含无效字符")
         form[name] = value
     if len(form) > MAX_PARAMETERS:
         _unreadable(f"参数超过{MAX_PARAMETERS}个")
     return form
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _unreadable(reason: str) -> NoReturn:

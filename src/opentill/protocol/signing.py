@@ -15,7 +15,8 @@ NEVER_SIGNED = frozenset({"sign", "command", "version", "notify_url", "redirect_
 
 def string_to_sign(values: Mapping[str, str]) -> str:
     """Drop empty values (only spaces counts as empty), sort by name in byte order, join `name=value` with `&`."""
-    return "&".join(f"{name}={values[name]}" for name in sorted(values, key=str.encode) if values[name].strip(" "))
+    # Python sorts by code point, and UTF-8 keeps that order.
+    return "&".join([f"{name}={values[name]}" for name in sorted(values) if values[name].strip(" ")])
 
 
 def md5_sign(values: Mapping[str, str], key: str) -> str:
@@ -29,10 +30,12 @@ def matches_md5(form: Mapping[str, str], *, signed: Collection[str], key: str, s
 
     Nothing else is tried. The comparison takes constant time; upper-case hex is accepted.
     """
-    documented = {name: value for name, value in form.items() if name in signed}
-    received = {name: value for name, value in form.items() if name not in NEVER_SIGNED}
     given = sign.lower().encode()
-    return any(hmac.compare_digest(md5_sign(values, key).encode(), given) for values in (documented, received))
+    documented = {name: value for name, value in form.items() if name in signed}
+    if hmac.compare_digest(md5_sign(documented, key).encode(), given):
+        return True
+    received = {name: value for name, value in form.items() if name not in NEVER_SIGNED}
+    return hmac.compare_digest(md5_sign(received, key).encode(), given)
 
 
 def hmac_sign(values: Mapping[str, str], key: str) -> str:
