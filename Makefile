@@ -9,7 +9,7 @@ DATA ?= data
 PY   := .venv/bin/python
 UV   := .venv/bin/uv
 
-.PHONY: help install setup run test oracles check bench lock format docs compat faults simulate clean
+.PHONY: help install setup run test oracles check bench lock format docs compat faults simulate chaos clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ FIRST ?= 1
 
 simulate: .venv/.dev-ready ## Live through SEEDS worlds from FIRST on, or tell the story of one: SEED=17
 	@$(PY) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED))
+
+chaos: .venv/.dev-ready .venv/.system-ready ## Kill real processes under load and compare the books: SEED=, SECONDS=, ENGINE=
+	@$(PY) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ENGINE),--engine $(ENGINE))
 
 faults: .venv/.dev-ready ## Let every fault of the wallets meet every operation, and write docs/faults.md
 	@$(PY) -m tests.faults

@@ -151,6 +151,21 @@ class PostgresCluster:
             self._server.wait(STOP_TIMEOUT_S)
             self._server = None
 
+    def kill_server(self) -> None:
+        """kill -9 for every process of the server at once; `start` recovers what was committed."""
+        if self._server is not None:
+            for pid in self.pids():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._server.wait(STOP_TIMEOUT_S)
+            self._server = None
+
+    def pids(self) -> list[int]:
+        """The processes of the running server, its first one first."""
+        assert self._server is not None
+        listed = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text()
+        return [self._server.pid, *(int(pid) for pid in listed.split())]
+
     def stop(self) -> None:
         """End the server and remove its data."""
         self.stop_server()

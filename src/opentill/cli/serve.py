@@ -10,7 +10,7 @@ import typer
 import uvloop
 
 from opentill.base import logs
-from opentill.base.clock import MovableClock
+from opentill.base.clock import Clock, MovableClock
 from opentill.base.config import Settings
 from opentill.cli.problems import SettingsProblem, read_settings, told
 from opentill.cli.server import Lifeline, bind, serve, until_stopped
@@ -56,7 +56,7 @@ def serve_command(
     lifeline = Lifeline(lifeline_fd) if lifeline_fd is not None else None
     if workers == 1:
         # Beside others there is a process of its own that works.
-        _run(_serve(settings, listener, lifeline=lifeline, works=lifeline is None))
+        _run(serve_gateway(settings, listener, clock=MovableClock(), lifeline=lifeline, works=lifeline is None))
         return
     serving = ["serve", "--listen-fd", str(listener.fileno())]
     try:
@@ -71,8 +71,14 @@ def worker_command(lifeline_fd: LifelineFd = None) -> None:
     _run(_work(settings, Lifeline(lifeline_fd) if lifeline_fd is not None else None))
 
 
-async def _serve(settings: Settings, listener: socket.socket, *, lifeline: Lifeline | None, works: bool) -> None:
-    async with _deployment(settings) as deployment:
+async def serve_gateway(
+    settings: Settings, listener: socket.socket, *, clock: Clock, lifeline: Lifeline | None = None, works: bool = True
+) -> None:
+    """Answer requests on `listener` until asked to stop; `works`: and do what time drives.
+
+    Raises like `open_deployment`.
+    """
+    async with _deployment(settings, clock) as deployment:
         commands = load_commands()
         more = demo.routes(deployment, commands) if deployment.has_demo_pages else []
         app = build_app(deployment, commands, more_routes=[*more, *console_api.routes(deployment)])
@@ -88,7 +94,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, lifeline: Lifel
 
 
 async def _work(settings: Settings, lifeline: Lifeline | None) -> None:
-    async with _deployment(settings) as deployment:
+    async with _deployment(settings, MovableClock()) as deployment:
         worker = worker_of(deployment)
         worker.start()
         try:
@@ -98,9 +104,9 @@ async def _work(settings: Settings, lifeline: Lifeline | None) -> None:
 
 
 @asynccontextmanager
-async def _deployment(settings: Settings) -> AsyncIterator[Deployment]:
+async def _deployment(settings: Settings, clock: Clock) -> AsyncIterator[Deployment]:
     async with open_deployment(
-        settings, clock=MovableClock(), public_base_url=settings.public_base_url, is_sandbox=False
+        settings, clock=clock, public_base_url=settings.public_base_url, is_sandbox=False
     ) as deployment:
         yield deployment
 
