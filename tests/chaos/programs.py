@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ START_S = 60.0
 """After this a start has failed; how long it takes is measured."""
 STOP_S = 40.0
 LOOK_EVERY_S = 0.01
+PORTS = range(20_000, 32_000)
 STILL_HELD_S = 0.1
 """Wait before the next try when the predecessor's processes still hold the socket."""
 
@@ -23,10 +25,15 @@ class NotRunning(Exception):
     """A program ended by itself, or did not answer; the text is the end of what it said."""
 
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """So many ports that nobody listens on, outside the range that connections take theirs from."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.choice(PORTS)
+        with socket.socket() as probe:
+            if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+    return found
 
 
 class Program:

@@ -18,7 +18,7 @@ import aiohttp
 
 from opentill.base.clock import real_now_ms
 from tests.chaos.checker import WRONG, Broken, Verdict, check, our_books, wallet_trades
-from tests.chaos.grounds import GROUNDS
+from tests.chaos.grounds import GROUNDS, Ground
 from tests.chaos.load import Load
 from tests.chaos.programs import Program
 from tests.chaos.receiver import Delivery, read_deliveries
@@ -71,11 +71,14 @@ async def run(engine: str, *, seed: int, seconds: float, tell: Tell) -> Report:
     chance = random.Random(f"{seed} {engine}")
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         ground = GROUNDS[engine](folder)
-        scene = Scene(engine, ground, folder, http)
+        is_many = engine == "postgresql"
+        # With PostgreSQL the first gateway is several processes, the second is one, and one only works.
+        gateways = [["--workers", "2"], []] if is_many else [[]]
+        scene = Scene(ground, folder, http, gateways=gateways, has_worker=is_many)
         report = Report(engine, ground.disk)
         try:
             await scene.open()
-            await _Play(scene, report, chance, tell).live(seconds)
+            await _Play(scene, ground, report, chance, tell).live(seconds)
             if not report.is_good:
                 report.folder = folder
                 ground.keep(folder)
@@ -92,8 +95,9 @@ async def run(engine: str, *, seed: int, seconds: float, tell: Tell) -> Report:
 
 
 class _Play:
-    def __init__(self, scene: Scene, report: Report, chance: random.Random, tell: Tell) -> None:
+    def __init__(self, scene: Scene, ground: Ground, report: Report, chance: random.Random, tell: Tell) -> None:
         self._scene = scene
+        self._ground = ground
         self._report = report
         self._chance = chance
         self._tell = tell
@@ -136,7 +140,7 @@ class _Play:
     def _accidents(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         scene = self._scene
         found: dict[str, Callable[[], Awaitable[object]]] = {}
-        found.update(scene.ground.accidents(lambda: scene.gateways[0].pid))
+        found.update(self._ground.accidents(lambda: scene.gateways[0].pid))
         found["gateway killed"] = self._kill_gateway
         found["gateway frozen"] = lambda: self._any_gateway().freeze(FREEZE_S)
         found["wallets frozen"] = lambda: scene.twin.freeze(FREEZE_S)

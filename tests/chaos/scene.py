@@ -4,9 +4,10 @@ import asyncio
 import json
 import random
 import sqlite3
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from pydantic import SecretStr
@@ -16,9 +17,8 @@ from opentill.base.config import Settings
 from opentill.base.sealing import new_master_key
 from opentill.cli.wiring import open_administration
 from opentill.domain.parties import ALIPAY, WECHAT, AppRules
-from tests.chaos.grounds import Ground
 from tests.chaos.load import Place
-from tests.chaos.programs import Program, free_port
+from tests.chaos.programs import Program, free_ports
 from tests.chaos.receiver import BAD
 
 WALLET_TIMEOUT_S = 2
@@ -26,20 +26,40 @@ WALLET_TIMEOUT_S = 2
 SERVE = ["opentill.cli.main", "serve"]
 
 
-class Scene:
-    """Gateways, worker, wallets and merchants of one run, in `folder`."""
+class Ground(Protocol):
+    """Where the database of a scene is, once it is open."""
 
-    def __init__(self, engine: str, ground: Ground, folder: Path, http: aiohttp.ClientSession) -> None:
-        self.engine = engine
+    url: str
+
+    async def open(self) -> None: ...
+
+
+class Scene:
+    """Gateways, worker, wallets and merchants, in `folder`; `gateways`: what more each is started with."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        folder: Path,
+        http: aiohttp.ClientSession,
+        *,
+        gateways: Sequence[Sequence[str]],
+        has_worker: bool = False,
+        more_settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.ground = ground
         self.folder = folder
         self.http = http
         self.deliveries = folder / "deliveries.jsonl"
         self.twin_books = folder / "twin" / "twin.sqlite3"
         self._master_key = new_master_key()
-        self._ports = [free_port() for _ in range(1 if engine == "sqlite" else 2)]
-        self._receiver_ports = {kind: free_port() for kind in ("good", "dead", *BAD)}
-        twin_port = free_port()
+        self._arguments = gateways
+        kinds = ("good", "dead", *BAD)
+        twin_port, *ports = free_ports(1 + len(kinds) + len(gateways))
+        self._receiver_ports = dict(zip(kinds, ports, strict=False))
+        self._ports = ports[len(kinds) :]
+        self._has_worker = has_worker
+        self._more_settings = more_settings or {}
         self._twin_url = f"http://127.0.0.1:{twin_port}"
         self.twin = self._program(
             "wallets",
@@ -57,20 +77,18 @@ class Scene:
         await asyncio.gather(self.ground.open(), self.twin.start(self.http), self.receivers.start(self.http))
         self.place = await self._add_parties()
         environment = self._environment()
-        for number, port in enumerate(self._ports, start=1):
-            # With PostgreSQL the first gateway is several processes; the others are one each.
-            workers = ["--workers", "2"] if self.engine == "postgresql" and number == 1 else []
+        for number, (port, arguments) in enumerate(zip(self._ports, self._arguments, strict=True), start=1):
             self.gateways.append(
                 self._program(
                     f"gateway {number}",
-                    [*SERVE, *workers],
+                    [*SERVE, *arguments],
                     environment={**environment, "OPENTILL_PORT": str(port)},
                     healthy=f"http://127.0.0.1:{port}/healthz",
                 )
             )
         for gateway in self.gateways:
             await gateway.start(self.http)
-        if self.engine == "postgresql":
+        if self._has_worker:
             self.worker = self._program("worker", ["opentill.cli.main", "worker"], environment=environment)
             await self.worker.start(self.http)
 
@@ -136,6 +154,7 @@ class Scene:
             "OPENTILL_WECHAT_BASE_URL": f"{self._twin_url}/twin/wechat",
             "OPENTILL_NOTIFY_ALLOW_NETWORKS": "127.0.0.0/8",
             "OPENTILL_WALLET_TIMEOUT_S": str(WALLET_TIMEOUT_S),
+            **self._more_settings,
         }
 
     async def _add_parties(self) -> Place:

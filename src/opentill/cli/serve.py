@@ -14,13 +14,13 @@ from opentill.base.clock import Clock, MovableClock
 from opentill.base.config import Settings
 from opentill.cli.problems import SettingsProblem, read_settings, told
 from opentill.cli.server import Lifeline, bind, serve, until_stopped
-from opentill.cli.supervisor import NotStarted, Supervisor
+from opentill.cli.supervisor import NotStarted, Role, Supervisor
 from opentill.cli.wiring import open_deployment, worker_of
 from opentill.commands.registry import load_commands
 from opentill.services.deployment import Deployment
 from opentill.web import demo
 from opentill.web.app import build_app
-from opentill.web.console import api as console_api
+from opentill.web.console import app as console
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default: OPENTILL_HOST.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; default: OPENTILL_PORT.")]
@@ -58,9 +58,10 @@ def serve_command(
         # Beside others there is a process of its own that works.
         _run(serve_gateway(settings, listener, clock=MovableClock(), lifeline=lifeline, works=lifeline is None))
         return
-    serving = ["serve", "--listen-fd", str(listener.fileno())]
+    web = Role(("serve", "--listen-fd", str(listener.fileno())), serves=True)
+    work = Role(("worker",), serves=False)
     try:
-        asyncio.run(Supervisor([*[serving] * workers, ["worker"]], listener=listener).run())
+        asyncio.run(Supervisor([*[web] * workers, work], listener=listener).run())
     except NotStarted as error:
         raise typer.Exit(1) from error
 
@@ -81,7 +82,7 @@ async def serve_gateway(
     async with _deployment(settings, clock) as deployment:
         commands = load_commands()
         more = demo.routes(deployment, commands) if deployment.has_demo_pages else []
-        app = build_app(deployment, commands, more_routes=[*more, *console_api.routes(deployment)])
+        app = build_app(deployment, commands, more_routes=[*more, *console.routes(deployment)])
         if not works:
             await serve(app, listener, lifeline=lifeline)
             return

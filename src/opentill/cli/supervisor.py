@@ -18,6 +18,14 @@ RESTART_WAIT_S = 1.0
 _log = logger("supervisor")
 
 
+@dataclass(frozen=True)
+class Role:
+    """What one process is for: the arguments of `opentill`, and whether it answers on the socket."""
+
+    arguments: tuple[str, ...]
+    serves: bool
+
+
 class NotStarted(Exception):
     """A process ended before it was ready at the first start; it said why itself."""
 
@@ -48,10 +56,10 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps one process alive per command of `commands`; each is `opentill` with these arguments."""
+    """Keeps one process alive per role."""
 
-    def __init__(self, commands: Sequence[Sequence[str]], *, listener: socket.socket) -> None:
-        self._commands = commands
+    def __init__(self, roles: Sequence[Role], *, listener: socket.socket) -> None:
+        self._roles = roles
         self._listener = listener
         self._children: list[_Child] = []
         self._stopping = asyncio.Event()
@@ -66,11 +74,11 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._start_rolling)
-        self._children = [await self._start(command) for command in self._commands]
+        self._children = [await self._start(role) for role in self._roles]
         if not all(await asyncio.gather(*(child.ready() for child in self._children))):
             await self._stop_all()
             raise NotStarted
-        keeping = [asyncio.create_task(self._keep(place)) for place in range(len(self._commands))]
+        keeping = [asyncio.create_task(self._keep(place)) for place in range(len(self._roles))]
         await self._stopping.wait()
         for task in (*keeping, self._rolling):
             if task is not None:
@@ -87,10 +95,10 @@ class Supervisor:
             await child.process.wait()
             if child is not self._children[place]:
                 continue  # it was replaced
-            _log.error("process died", command=self._commands[place][0], exit_code=child.process.returncode)
+            _log.error("process died", role=self._roles[place].arguments[0], exit_code=child.process.returncode)
             child.lifeline.close()
             await asyncio.sleep(RESTART_WAIT_S)
-            self._children[place] = await self._start(self._commands[place])
+            self._children[place] = await self._start(self._roles[place])
 
     def _start_rolling(self) -> None:
         if self._rolling is None or self._rolling.done():
@@ -98,22 +106,24 @@ class Supervisor:
 
     async def _roll(self) -> None:
         """One at a time, so that the others carry the load; a new process that does not get ready is given up."""
-        for place, command in enumerate(self._commands):
-            new = await self._start(command)
+        for place, role in enumerate(self._roles):
+            new = await self._start(role)
             if not await new.ready():
-                _log.error("new process not ready, the old ones stay", command=command[0])
+                _log.error("new process not ready, the old ones stay", role=role.arguments[0])
                 await new.stop()
                 return
             old, self._children[place] = self._children[place], new
             await old.stop()
 
-    async def _start(self, command: Sequence[str]) -> _Child:
+    async def _start(self, role: Role) -> _Child:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        arguments = ["-m", "opentill.cli.main", *command, "--lifeline-fd", str(theirs.fileno())]
+        arguments = ["-m", "opentill.cli.main", *role.arguments, "--lifeline-fd", str(theirs.fileno())]
+        # Who holds the socket keeps its port: a worker that outlives us must not stand in the next one's way.
+        inherited = (theirs.fileno(), self._listener.fileno()) if role.serves else (theirs.fileno(),)
         # A session of its own: Ctrl-C reaches the parent alone, which then stops the others in order.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, pass_fds=(theirs.fileno(), self._listener.fileno()), start_new_session=True
+            sys.executable, *arguments, pass_fds=inherited, start_new_session=True
         )
         theirs.close()
         return _Child(process, ours)
