@@ -201,11 +201,11 @@ async def test_with_a_token_only_its_bearer_sees_figures() -> None:
         assert allowed["total"]["orders"] == 0
 
 
-async def test_without_a_token_the_figures_exist_in_the_sandbox_only() -> None:
+async def test_without_a_token_the_figures_are_open_in_the_sandbox_only() -> None:
     async with world(is_sandbox=False) as w:
         status, _ = await w.get("/console/api/stats")
 
-        assert status == 404
+        assert status == 401
 
 
 @on_both_engines

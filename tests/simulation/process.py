@@ -202,6 +202,7 @@ class Process:
         return Deployment(
             settings=around.settings,
             database=self.database,
+            sealer=around.sealer,
             clock=around.clock,
             parties=Parties(self.database, around.sealer, channels, around.clock),
             channels=channels,

@@ -99,7 +99,14 @@ class Settings(BaseSettings):
     )
     console_token: SecretStr = Field(
         default=SecretStr(""),
-        description="Bearer token for `/console/api/`. Empty: outside the sandbox that API does not exist.",
+        description="Bearer token for `/console/api/`, for programs. Empty: outside the sandbox only people who are "
+        "signed in to the console may read it.",
+    )
+    console_idle_minutes: int = Field(
+        default=120, ge=5, le=1440, description="Who does nothing in the console for so long is signed out."
+    )
+    console_session_hours: int = Field(
+        default=12, ge=1, le=720, description="So long after signing in to the console one has to sign in again."
     )
     log_level: str = Field(
         default="info", pattern="(?i)^(debug|info|warning|error)$", description="Least level logged."

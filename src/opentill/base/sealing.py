@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -25,6 +26,8 @@ class Sealer:
         if len(master_key) != KEY_BYTES:
             raise SealingError(f"the master key must be {KEY_BYTES} bytes in base64")
         self._aead = AESGCM(master_key)
+        # A key of its own: what is sealed and what is only marked never meet.
+        self._mac_key = hmac.digest(master_key, b"opentill mac", "sha256")
 
     def seal(self, text: str, *, place: str) -> str:
         nonce = os.urandom(_NONCE_BYTES)
@@ -38,6 +41,10 @@ class Sealer:
             return self._aead.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], place.encode()).decode()
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise SealingError(f"this master key does not open {place}") from error
+
+    def mac(self, text: str, *, place: str) -> bytes:
+        """32 bytes that only who has the master key can compute; another place gives others."""
+        return hmac.digest(self._mac_key, f"{place}\0{text}".encode(), "sha256")
 
 
 def read_master_key(text: str) -> bytes:

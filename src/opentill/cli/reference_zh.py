@@ -24,6 +24,8 @@ SETTINGS_ZH = {
     "max_open_requests": "一个进程同时处理的请求数；超过时返回“系统繁忙”。",
     "demo_pages": "在沙箱之外也提供 `/test/api/` 下的演示页，供接入商使用。",
     "metrics_networks": "允许读取 `GET /metrics` 的网段，CIDR 格式，用逗号分隔。",
-    "console_token": "`/console/api/` 的 Bearer 令牌。为空时，该接口在沙箱之外不存在。",
+    "console_token": "程序读取 `/console/api/` 用的 Bearer 令牌。为空时，沙箱之外只有登录了控制台的人能读。",
+    "console_idle_minutes": "在控制台中这么久没有操作就自动退出。",
+    "console_session_hours": "登录控制台这么久之后必须重新登录。",
     "log_level": "最低的日志级别。",
 }

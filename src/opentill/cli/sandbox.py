@@ -28,7 +28,7 @@ from opentill.storage.database import ensure_schema
 from opentill.twin.app import Twin
 from opentill.web import demo
 from opentill.web.app import build_app
-from opentill.web.console import api as console_api
+from opentill.web.console import app as console
 from opentill.worker.loop import Worker
 
 PRIVATE_NETWORKS: tuple[Network, ...] = tuple(
@@ -85,7 +85,7 @@ async def _run(doors: Doors, host: str, data: Path, console: Console) -> None:
 def sandbox_app(deployment: Deployment, twin: Twin) -> Starlette:
     """Gateway, demo pages and twin at one address."""
     commands = load_commands()
-    pages = [*demo.routes(deployment, commands), *console_api.routes(deployment), Mount("/twin", app=twin.app)]
+    pages = [*demo.routes(deployment, commands), *console.routes(deployment), Mount("/twin", app=twin.app)]
     return build_app(deployment, commands, more_routes=pages)
 
 

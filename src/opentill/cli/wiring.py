@@ -53,6 +53,7 @@ async def open_deployment(
         yield Deployment(
             settings=settings,
             database=database,
+            sealer=sealer,
             clock=clock,
             parties=Parties(database, sealer, channels, clock),
             channels=channels,

@@ -1,7 +1,7 @@
 """Opening and changing merchants, apps, cashiers and wallet accounts. Every change is audited and felt within 2 s."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
 
@@ -15,10 +15,10 @@ from opentill.domain.parties import AppRules
 from opentill.protocol.params import read_url
 from opentill.protocol.signing import read_public_key
 from opentill.protocol.words import COMMAND_PREFIX
+from opentill.services import audit
 from opentill.services.access import account_place, app_key_place
-from opentill.storage import history
 from opentill.storage import parties as rows
-from opentill.storage.database import Database, Step, StepFailed
+from opentill.storage.database import Database, Row, Step, StepFailed
 
 MAX_ID_DRAWS = 5
 
@@ -36,27 +36,38 @@ class NewApp(msgspec.Struct, frozen=True):
 
 
 class Administration:
-    """Changes by `actor` (who is named in the audit log)."""
+    """Changes by `actor`, who acts from `source_ip`: the audit log names both."""
 
     def __init__(
-        self, database: Database, sealer: Sealer, channels: Mapping[int, Channel[Any]], clock: Clock, *, actor: str
+        self,
+        database: Database,
+        sealer: Sealer,
+        channels: Mapping[int, Channel[Any]],
+        clock: Clock,
+        *,
+        actor: str,
+        source_ip: str = "",
     ) -> None:
         self._database = database
         self._sealer = sealer
         self._channels = channels
         self._clock = clock
         self._actor = actor
+        self._source_ip = source_ip
 
     async def add_merchant(self, name: str, *, store: str = "") -> tuple[int, int]:
         """A merchant with its first store (by default of the same name). Returns their ids."""
-        merchant_id = await self._insert(rows.insert_merchant(name, now_ms=self._now()), "merchant.add", name)
+        merchant_id = await self._insert(
+            rows.insert_merchant(name, now_ms=self._now()), "merchant.add", name, {"name": name}
+        )
         return merchant_id, await self.add_store(merchant_id, store or name)
 
     async def add_store(self, merchant_id: int, name: str) -> int:
         """Raises NotPossible when there is no such merchant."""
         if merchant_id not in {row.row_id for row in await rows.merchants(self._database)}:
             raise NotPossible(f"there is no merchant {merchant_id}")
-        return await self._insert(rows.insert_store(merchant_id, name, now_ms=self._now()), "store.add", name)
+        after = {"name": name, "merchant": str(merchant_id)}
+        return await self._insert(rows.insert_store(merchant_id, name, now_ms=self._now()), "store.add", name, after)
 
     async def add_app(
         self,
@@ -87,13 +98,14 @@ class Administration:
             now_ms=self._now(),
         )
         try:
-            app_id = await self._insert(insert, "app.add", app)
+            app_id = await self._insert(insert, "app.add", app, {"name": name, **_told(rules)})
         except StepFailed as failed:
             found = await rows.app_by_name(self._database, app)
             if found is None or not exist_ok:
                 raise NotPossible(f"the app {app} exists already") from failed
             app_id = found.app_id
-        await self._change(rows.link_app(app_id, merchant_ids), "app.link", app)
+        linked = ", ".join(str(merchant_id) for merchant_id in merchant_ids)
+        await self._change(rows.link_app(app_id, merchant_ids), "app.link", app, after={"merchants": linked})
         return NewApp(app_id, app, key)
 
     async def rotate_app_key(self, app: str, *, overlap_ms: int, key: str = "") -> str:
@@ -101,7 +113,8 @@ class Administration:
         key = key or secrets.token_hex(16)
         sealed = self._sealer.seal(key, place=app_key_place(app))
         until_ms = self._now() + overlap_ms
-        await self._change([rows.replace_app_key(app, key_sealed=sealed, old_key_until_ms=until_ms)], "app.rotate", app)
+        step = rows.replace_app_key(app, key_sealed=sealed, old_key_until_ms=until_ms)
+        await self._change([step], "app.rotate", app, after={"old_key_until_ms": str(until_ms)})
         return key
 
     async def set_app_rules(self, app: str, changes: Mapping[str, object]) -> AppRules:
@@ -119,7 +132,8 @@ class Administration:
             raise NotPossible(str(error)) from error
         _check_rules(rules)
         step = rows.replace_app_rules(app, rules=msgspec.json.encode(rules).decode())
-        await self._change([step], "app.rules", app, {name: str(value) for name, value in changes.items()})
+        old = msgspec.json.decode(row.rules, type=AppRules)
+        await self._change([step], "app.rules", app, before=_told(old, changes), after=_told(rules, changes))
         return rules
 
     async def add_operator(
@@ -137,7 +151,12 @@ class Administration:
             *await self._account_steps(operator_id, merchant_id, account_ids),
         ]
         try:
-            await self._change(steps, "operator.add", operator_id)
+            await self._change(
+                steps,
+                "operator.add",
+                operator_id,
+                after={"name": name, "merchant": str(merchant_id), "store": str(store_id)},
+            )
         except NotPossible as error:
             raise NotPossible(f"the operator {operator_id} exists already") from error
         return operator_id
@@ -166,7 +185,10 @@ class Administration:
         if row is None:
             raise NotPossible(f"there is no operator {operator_id}")
         steps = await self._account_steps(operator_id, row.merchant_id, account_ids)
-        await self._change(steps, "operator.accounts", operator_id)
+        current = await rows.accounts_of_operator(self._database, operator_id)
+        await self._change(
+            steps, "operator.accounts", operator_id, before=_accounts(current.values()), after=_accounts(account_ids)
+        )
 
     async def add_account(self, name: str, *, merchant_id: int, channel: int, settings: Mapping[str, str]) -> int:
         """A wallet account whose settings were checked by its channel. Raises: NotPossible, AccountProblem."""
@@ -184,7 +206,12 @@ class Administration:
                 now_ms=self._now(),
             )
             try:
-                await self._change([step], "account.add", str(account_id))
+                await self._change(
+                    [step],
+                    "account.add",
+                    str(account_id),
+                    after={"name": name, "merchant": str(merchant_id), "wallet": self._channels[channel].name},
+                )
             except NotPossible:
                 continue
             return account_id
@@ -197,7 +224,9 @@ class Administration:
             raise NotPossible(f"there is no account {account_id}")
         self._check_settings(row.channel, settings)
         step = rows.replace_account_settings(account_id, sealed=self._sealed_settings(account_id, settings))
-        await self._change([step], "account.replace", str(account_id))
+        old = await self.account_settings(account_id)
+        names = sorted(field for field in {*old, *settings} if old.get(field) != settings.get(field))
+        await self._change([step], "account.replace", str(account_id), after={"changed": ", ".join(names)})
 
     async def account_settings(self, account_id: int) -> dict[str, str]:
         """Secret: the settings as stored. Raises NotPossible."""
@@ -210,7 +239,12 @@ class Administration:
     async def set_disabled(self, kind: str, key: int | str, *, is_disabled: bool) -> None:
         """`kind`: merchant, app, operator or account. Raises NotPossible when there is none with that id."""
         action = f"{kind}.{'disable' if is_disabled else 'enable'}"
-        await self._change([rows.set_disabled(kind, key, is_disabled=is_disabled)], action, str(key))
+        await self._change(
+            [rows.set_disabled(kind, key, is_disabled=is_disabled)],
+            action,
+            str(key),
+            after={"state": _state(is_disabled)},
+        )
 
     async def list_merchants(self) -> list[tuple[str, ...]]:
         """Rows for a table: id, name, stores, state."""
@@ -281,24 +315,39 @@ class Administration:
         text = msgspec.json.encode(dict(settings)).decode()
         return self._sealer.seal(text, place=account_place(account_id))
 
-    async def _insert(self, step: Step, action: str, subject: str) -> int:
+    async def _insert(self, step: Step, action: str, subject: str, after: Mapping[str, str]) -> int:
         """Do an insert that draws its own id; returns the id."""
-        returned = await self._database.write([step, *self._marks(action, subject, {})])
+        returned = await self._audited([step], action, subject, {}, after)
         return int(returned[0][0]["row_id"])
 
     async def _change(
-        self, steps: Sequence[Step], action: str, subject: str, detail: Mapping[str, str] | None = None
+        self,
+        steps: Sequence[Step],
+        action: str,
+        subject: str,
+        *,
+        before: Mapping[str, str] | None = None,
+        after: Mapping[str, str] | None = None,
     ) -> None:
         try:
-            await self._database.write([*steps, *self._marks(action, subject, detail or {})])
+            await self._audited(steps, action, subject, before or {}, after or {})
         except StepFailed as failed:
             raise NotPossible(f"there is no {action.split('.')[0]} {subject}") from failed
 
-    def _marks(self, action: str, subject: str, detail: Mapping[str, str]) -> list[Step]:
-        audit = history.add_audit_event(
-            now_ms=self._now(), actor=self._actor, action=action, subject=subject, detail=detail
+    async def _audited(
+        self, steps: Sequence[Step], action: str, subject: str, before: Mapping[str, str], after: Mapping[str, str]
+    ) -> list[list[Row]]:
+        return await audit.change(
+            self._database,
+            [*steps, rows.bump_version()],
+            actor=self._actor,
+            source_ip=self._source_ip,
+            action=action,
+            subject=subject,
+            before=before,
+            after=after,
+            now_ms=self._now(),
         )
-        return [rows.bump_version(), audit]
 
     def _now(self) -> int:
         return self._clock.now_ms()
@@ -306,6 +355,16 @@ class Administration:
 
 def _state(is_disabled: int) -> str:
     return "disabled" if is_disabled else "active"
+
+
+def _told(rules: AppRules, names: Collection[str] = ()) -> dict[str, str]:
+    """Rules for the audit log: those that are named, or all that are not as usual."""
+    values = msgspec.to_builtins(rules)
+    return {name: str(getattr(rules, name)) for name in (names or values)}
+
+
+def _accounts(account_ids: Iterable[int]) -> dict[str, str]:
+    return {"accounts": ", ".join(str(account_id) for account_id in sorted(account_ids))}
 
 
 def _check_rules(rules: AppRules) -> None:

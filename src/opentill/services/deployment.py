@@ -10,6 +10,7 @@ from opentill.base.clock import Clock
 from opentill.base.config import Settings
 from opentill.base.metrics import Metrics
 from opentill.base.outbound import Outbound
+from opentill.base.sealing import Sealer
 from opentill.channels.base import Channel
 from opentill.services.access import Parties
 from opentill.storage.database import Database
@@ -25,6 +26,7 @@ class Deployment:
 
     settings: Settings
     database: Database
+    sealer: Sealer
     clock: Clock
     parties: Parties
     channels: Mapping[int, Channel[Any]]

@@ -1,6 +1,7 @@
 """What every page shares: templates, the reader's language, security headers and static files."""
 
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,7 +20,7 @@ _HERE = Path(__file__).parent
 _YEAR_S = 365 * 24 * 3600
 
 # Nothing inline and nothing from elsewhere; forms post to ourselves; no other site may frame a page.
-_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
@@ -34,10 +35,10 @@ Texts = dict[str, dict[str, str]]
 
 
 class Pages:
-    """Draws templates in the reader's language."""
+    """Draws templates in the reader's language. `filters`: more of them than Jinja2 has."""
 
-    def __init__(self) -> None:
-        self.texts: dict[str, Texts] = {language: read_texts(language) for language in LANGUAGES}
+    def __init__(self, filters: Mapping[str, Callable[..., object]] | None = None) -> None:
+        self.texts: dict[str, Texts] = {language: all_texts(language) for language in LANGUAGES}
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -45,6 +46,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.filters.update(filters or {})
 
     def render(self, request: Request, template: str, **values: object) -> HTMLResponse:
         """A page with every header it needs. A language asked for by `?lang=` is remembered in a cookie."""
@@ -57,7 +59,7 @@ class Pages:
             path=request.url.path,
             **values,
         )
-        response = HTMLResponse(html, headers=_HEADERS)
+        response = HTMLResponse(html, headers=SECURITY_HEADERS)
         response.headers["Content-Language"] = self.texts[language]["site"]["language"]
         if request.query_params.get("lang") == language:
             response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR_S, samesite="lax")
@@ -72,8 +74,19 @@ def language_of(request: Request) -> str:
     return CHINESE
 
 
-def read_texts(language: str) -> Texts:
-    return tomllib.loads((_HERE / "texts" / f"{language}.toml").read_text(encoding="utf-8"))
+def read_texts(name: str) -> Texts:
+    """One file of texts: `en`, or `link.en`."""
+    return tomllib.loads((_HERE / "texts" / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def all_texts(language: str) -> Texts:
+    """The texts of all files of a language. Each section is in one of them only."""
+    texts = read_texts(language)
+    for path in sorted((_HERE / "texts").glob(f"*.{language}.toml")):
+        more = read_texts(path.stem)
+        assert not texts.keys() & more.keys(), f"{path.name} repeats a section"
+        texts |= more
+    return texts
 
 
 def static_mount() -> Mount:

@@ -1,37 +1,43 @@
-"""`/console/api/`: the console's figures as JSON, for programs of the deployment's owner."""
+"""`/console/api/`: the console's figures as JSON, for programs of the deployment's owner and for who is signed in."""
 
 import hmac
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from opentill.domain.people import EVERY_MERCHANT, Permission
 from opentill.services import statistics
 from opentill.services.deployment import Deployment
+from opentill.services.sessions import SignedIn
 from opentill.services.statistics import UnusableQuestion
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 
-STATS_PATH = "/console/api/stats"
+STATS_PATH = "/api/stats"
 MAX_MERCHANT_DIGITS = 15
 
 
-def routes(deployment: Deployment) -> list[Route]:
-    """None outside the sandbox unless a token is set: nothing is open by accident."""
-    if not (deployment.is_sandbox or _token(deployment)):
-        return []
+def routes(deployment: Deployment, signed_in: Callable[[Request], Awaitable[SignedIn | None]]) -> list[Route]:
+    """Below /console."""
 
     async def stats(request: Request) -> Response:
-        if not _may_read(deployment, request):
-            return _refusal(401, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
         query = request.query_params
         try:
+            merchant_id = _merchant_id(query.get("merchant", ""))
+            if not _has_token(deployment, request):
+                session = await signed_in(request)
+                if session is None:
+                    return _refusal(401, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+                if not session.visitor.may(Permission.DASHBOARD, merchant_id or EVERY_MERCHANT):
+                    return _refusal(403, "name a merchant whose figures you may see")
             found = await statistics.report(
                 deployment.database,
                 by=query.get("by", "day"),
                 from_day=statistics.read_day(query.get("from", "")),
                 to_day=statistics.read_day(query.get("to", "")),
-                merchant_id=_merchant_id(query.get("merchant", "")),
+                merchant_id=merchant_id,
                 now_ms=deployment.clock.now_ms(),
             )
         except UnusableQuestion as error:
@@ -47,7 +53,7 @@ def _token(deployment: Deployment) -> str:
     return deployment.settings.console_token.get_secret_value()
 
 
-def _may_read(deployment: Deployment, request: Request) -> bool:
+def _has_token(deployment: Deployment, request: Request) -> bool:
     token = _token(deployment)
     if not token:
         return deployment.is_sandbox

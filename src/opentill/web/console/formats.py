@@ -1,0 +1,54 @@
+"""How amounts and times are written in the console."""
+
+from datetime import datetime, timedelta, timezone
+
+from opentill.base.money import yuan_text
+
+SHANGHAI = timezone(timedelta(hours=8), "UTC+8")
+"""No summer time since 1991, so that no table of zones is needed."""
+
+
+def yuan(amount_fen: int) -> str:
+    """123450 -> "¥1,234.50"."""
+    text = yuan_text(abs(amount_fen))
+    whole, _, decimals = text.partition(".")
+    return f"{'-' if amount_fen < 0 else ''}¥{int(whole):,}.{decimals}"
+
+
+def count(number: int) -> str:
+    """1234567 -> "1,234,567"."""
+    return f"{number:,}"
+
+
+def short_time(at_ms: int) -> str:
+    """Minute and day: "11-23 13:41"."""
+    return _at(at_ms).strftime("%m-%d %H:%M")
+
+
+def full_time(at_ms: int) -> str:
+    """ "2026-11-23 13:41:37.123 UTC+8"."""
+    return _at(at_ms).strftime("%Y-%m-%d %H:%M:%S.") + f"{at_ms % 1000:03d} UTC+8"
+
+
+def second_time(at_ms: int) -> str:
+    """ "2026-11-23 13:41:37"."""
+    return _at(at_ms).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso_time(at_ms: int) -> str:
+    """For `<time datetime>`."""
+    return _at(at_ms).isoformat(timespec="milliseconds")
+
+
+def _at(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, SHANGHAI)
+
+
+FILTERS = {
+    "yuan": yuan,
+    "count": count,
+    "short_time": short_time,
+    "second_time": second_time,
+    "full_time": full_time,
+    "iso_time": iso_time,
+}
