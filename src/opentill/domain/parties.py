@@ -46,6 +46,10 @@ class AppRules(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.sign_method != "MD5"
 
 
+INTERNAL_APP_PREFIX = "till-"
+"""Apps of this name are the gateway's own: orders of a merchant's tills belong to one. Nobody can call as such an app."""
+
+
 class App(msgspec.Struct, frozen=True, kw_only=True):
     """An integrator. `key` signs its requests; `merchant_ids` are the merchants it may act for.
 
@@ -61,6 +65,10 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     rules: AppRules
     merchant_ids: frozenset[int]
     is_disabled: bool
+
+    @property
+    def is_internal(self) -> bool:
+        return is_internal_app(self.app)
 
 
 class Operator(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,3 +91,8 @@ class ChannelAccount(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     settings: dict[str, str]
     is_disabled: bool
+
+
+def is_internal_app(app: str) -> bool:
+    """Whether an app is the gateway's own (decision 10): no integrator, without a key, not to be changed by people."""
+    return app.startswith(INTERNAL_APP_PREFIX)

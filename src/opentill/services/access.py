@@ -125,7 +125,8 @@ class Parties:
             app_id=row.app_id,
             app=row.app,
             name=row.name,
-            key=self._sealer.open(row.key_sealed, place=app_key_place(row.app)),
+            # The gateway's own apps have none.
+            key=self._sealer.open(row.key_sealed, place=app_key_place(row.app)) if row.key_sealed else "",
             old_key=old_key,
             old_key_until_ms=row.old_key_until_ms,
             rules=msgspec.json.decode(row.rules, type=AppRules),
@@ -197,7 +198,7 @@ async def identify(
         if not form.get(name, "").strip():
             raise GatewayError("PARAMETER_MISSING", parameter=name)
     app = await parties.app(form["app"])
-    if app is None:
+    if app is None or app.is_internal:
         raise GatewayError("APP_UNKNOWN")
     if app.app == TEST_APP and not is_sandbox:
         raise GatewayError("TEST_IDENTITY_REFUSED")

@@ -224,6 +224,22 @@ async def by_local_order_no(database: Database, app_id: int, local_order_no: str
     return _order(row) if row else None
 
 
+async def of_store(
+    database: Database, app_id: int, store_id: int, *, from_no: str, to_no: str, limit: int
+) -> list[Order]:
+    """Orders whose numbers lie from `from_no` to before `to_no`, newest first: numbers sort by time (base/numbers)."""
+    rows = await database.read(
+        f"SELECT {_COLUMNS} FROM orders WHERE app_id = $1 AND order_no >= $2 AND order_no < $3 AND store_id = $4 "
+        "ORDER BY order_no DESC LIMIT $5",
+        app_id,
+        from_no,
+        to_no,
+        store_id,
+        limit,
+    )
+    return [_order(row) for row in rows]
+
+
 async def stored_reply(database: Database, app_id: int, local_order_no: str, *, request_sign: str) -> str:
     """The reply kept for exactly this request; empty: none (protocol 4.1)."""
     row = await database.read_one(
