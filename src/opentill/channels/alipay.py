@@ -262,7 +262,7 @@ def _without_empties(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answer(reply: Reply, outcome: Outcome, **more: Any) -> Answer:
-    return Answer(outcome=outcome, code=reply.code, message=reply.message, **more)
+    return Answer(outcome=outcome, code=reply.code, message=reply.message, said=reply.node, **more)
 
 
 def _unreadable(reply: Reply) -> Answer:
@@ -351,6 +351,7 @@ def _refund_answer(reply: Reply, outcome: RefundOutcome) -> RefundAnswer:
         # A refund has no number of its own at Alipay: it is the trade's number plus ours.
         channel_refund_no=text_of(reply.node, "trade_no") if is_done else "",
         refunded_at_ms=ms_from_china_time(text_of(reply.node, "gmt_refund_pay")) if is_done else 0,
+        said=reply.node,
     )
 
 

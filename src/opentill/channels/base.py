@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -108,6 +108,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     needs_password: bool = False
     was_refunded: bool = False
     """The trade was paid and all of it has gone back: a reverse found money, or found out that an earlier one had."""
+    said: Mapping[str, Any] = {}
+    """What the wallet said, as it said it, where it can be believed: for the timeline."""
     page_values: Mapping[str, str] = {}
     """What a payment page needs (JSAPI: appId, timeStamp, nonceStr, package, signType, paySign; Alipay: tradeNO)."""
 
@@ -131,6 +133,8 @@ class RefundAnswer(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     channel_refund_no: str = ""
     refunded_at_ms: int = 0
+    said: Mapping[str, Any] = {}
+    """What the wallet said, as it said it, where it can be believed: for the timeline."""
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):

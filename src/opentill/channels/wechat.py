@@ -244,7 +244,7 @@ class Wechat:
 
 
 def _answer(reply: Reply, outcome: Outcome, **more: Any) -> Answer:
-    return Answer(outcome=outcome, code=reply.code, message=reply.message, **more)
+    return Answer(outcome=outcome, code=reply.code, message=reply.message, said=reply.node, **more)
 
 
 def _unreadable(reply: Reply) -> Answer:
@@ -324,11 +324,12 @@ def _refund_of(node: Json, outcome: RefundOutcome, state: str) -> RefundAnswer:
         code=code_text(state),
         channel_refund_no=text_of(node, "refund_id"),
         refunded_at_ms=ms_from_rfc3339(text_of(node, "success_time")),
+        said=node,
     )
 
 
 def _failed_refund(reply: Reply, outcome: RefundOutcome) -> RefundAnswer:
-    return RefundAnswer(outcome=outcome, code=reply.code, message=reply.message)
+    return RefundAnswer(outcome=outcome, code=reply.code, message=reply.message, said=reply.node)
 
 
 CHANNEL = Wechat

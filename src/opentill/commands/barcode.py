@@ -18,7 +18,7 @@ async def handle(deployment: Deployment, request: Request) -> Result:
     barcode = str(request.values["barcode"])
     account = await shared.receiving_account(deployment, request.caller, _channel_of(deployment, barcode))
     wanted = shared.wanted_order(request, way=PaymentWay.BARCODE, account=account, life_ms=LIFE_MS)
-    order = await opening.take_number(deployment, wanted)
+    order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
     return Result(payment_values(await opening.charge(deployment, order, account, barcode=barcode)))
 
 

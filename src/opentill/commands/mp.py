@@ -13,7 +13,7 @@ from opentill.services.deployment import Deployment
 async def handle(deployment: Deployment, request: Request) -> Result:
     account = await shared.receiving_account(deployment, request.caller, WECHAT)
     wanted = shared.wanted_order(request, way=PaymentWay.MP, account=account)
-    order = await opening.take_number(deployment, wanted)
+    order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
     answer = await opening.open_page(
         deployment,
         order,

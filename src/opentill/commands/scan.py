@@ -18,7 +18,7 @@ async def handle(deployment: Deployment, request: Request) -> Result | Replay:
     wanted = shared.wanted_order(request, way=PaymentWay.SCAN, account=account)
     is_replaying = request.caller.app.rules.idempotent_replay
     try:
-        order = await opening.take_number(deployment, wanted)
+        order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
     except GatewayError as error:
         if is_replaying and error.name == "DUPLICATE_ORDER":
             return Replay(await orders.stored_reply(deployment, wanted))

@@ -18,6 +18,11 @@ from opentill.services.access import Caller, OpenAccount
 from opentill.services.deployment import Deployment
 from opentill.storage import refunds as refund_rows
 
+MAX_REQUEST = 2_000
+"""Characters kept of what an order was asked for with; only a list of goods can be longer."""
+# A payment code can be charged for a minute, and an openid is a person.
+_SHORTENED = frozenset({"barcode", "open_id"})
+
 LOCAL_ORDER_NO = Param(
     name="local_order_no", type=STRING, is_required=True, is_signed=True,
     text_zh="接入商的订单号，1到64个字符，每个接入商内永远唯一，用过的订单号不能再次支付",
@@ -191,11 +196,27 @@ async def order_of_refund(deployment: Deployment, refund: Refund) -> Order:
     return order
 
 
+def origin(request: Request) -> dict[str, str]:
+    """Who asked for an order and with what, for its timeline. What only the customer should know is shortened."""
+    lines = [f"{name}={_shown(name, str(value))}" for name, value in request.values.items()]
+    return {
+        "request": "\n".join(lines)[:MAX_REQUEST],
+        "version": request.version,
+        "source_ip": request.caller.source_ip,
+    }
+
+
 def whole_number(values: Mapping[str, object], name: str) -> int:
     """A value that its reader has made an int."""
     value = values[name]
     assert isinstance(value, int)
     return value
+
+
+def _shown(name: str, value: str) -> str:
+    if name in _SHORTENED:
+        return f"{value[:2]}…{value[-4:]}"
+    return value.replace("\n", " ")
 
 
 def _notify_url(caller: Caller, given: str) -> str:

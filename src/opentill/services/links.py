@@ -20,6 +20,7 @@ from opentill.services import asking, orders
 from opentill.services.access import OpenAccount
 from opentill.services.deployment import Deployment
 from opentill.services.payments import Said
+from opentill.services.words import wallet_words
 from opentill.storage import history
 from opentill.storage import trades as rows
 from opentill.storage.database import StepFailed
@@ -248,7 +249,13 @@ async def _close(deployment: Deployment, order: Order, trade: OpenTrade) -> None
 async def _note(deployment: Deployment, order: Order, trade: OpenTrade, answer: Answer) -> None:
     """What a wallet said of one trade: for the timeline. It says nothing about the order, which has other trades."""
     now_ms = deployment.clock.now_ms()
-    detail = {"source": "link", "trade_no": trade.trade_no, "code": answer.code, "message": answer.message}
+    detail = {
+        "source": "link",
+        "trade_no": trade.trade_no,
+        "code": answer.code,
+        "message": answer.message,
+        "said": wallet_words(answer.said),
+    }
     kind = f"TRADE_{answer.outcome.name}"
     unit = [history.add_event(order.app_id, order.order_no, now_ms=now_ms, kind=kind, detail=detail)]
     if answer.outcome in _CERTAINLY_OVER:

@@ -1,6 +1,6 @@
 """Opening an order: its number first, then the wallet. In between the order is CREATED and no money can move."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -23,12 +23,15 @@ CHARGE_EXPIRY_MS = 5 * 60_000
 MAX_DRAWS = 5
 """Times a number is drawn, or the next attempt of a barcode order is tried."""
 
+NOTHING: Mapping[str, str] = {}
+
 _ENDED_UNPAID = frozenset({OrderState.FAILED, OrderState.CLOSED, OrderState.REVERSED})
 
 
-async def take_number(deployment: Deployment, wanted: Order) -> Order:
+async def take_number(deployment: Deployment, wanted: Order, *, origin: Mapping[str, str] = NOTHING) -> Order:
     """Record a new order, so that its number belongs to this request alone. Returns it with the number it got.
 
+    `origin`: where the order comes from and what was asked, without secrets, for its timeline.
     Raises: DUPLICATE_ORDER (the app used the integrator's number before, for whatever channel), BUSY.
     """
     for _ in range(MAX_DRAWS):
@@ -41,7 +44,12 @@ async def take_number(deployment: Deployment, wanted: Order) -> Order:
             trade_no=order_no if wanted.channel else "",
             poll_at_ms=wanted.created_at_ms + CREATE_LEASE_MS,
         )
-        detail = {"amount_fen": str(order.amount_fen), "way": order.way.value, "local_order_no": order.local_order_no}
+        detail = {
+            "amount_fen": str(order.amount_fen),
+            "way": order.way.value,
+            "local_order_no": order.local_order_no,
+            **origin,
+        }
         event = history.add_event(
             order.app_id, order.order_no, now_ms=order.created_at_ms, kind="CREATED", detail=detail
         )

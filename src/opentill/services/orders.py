@@ -11,6 +11,7 @@ from opentill.domain.order import Order, OrderState, PaymentWay, next_poll_ms
 from opentill.services.deployment import Deployment
 from opentill.services.notifications import owe_notification
 from opentill.services.payments import WATCH_MS, Said, plan_payment
+from opentill.services.words import wallet_words
 from opentill.storage import history, notifications, refunds
 from opentill.storage import orders as rows
 from opentill.storage import trades as trade_rows
@@ -83,6 +84,8 @@ async def record_outcome(
     Safe to repeat and to race: the move names the state it expects; who loses decides anew on what it finds.
     `ended_as`: the state an unpaid order ends in when the wallet says closed.
     """
+    if answer.payment is not None:
+        said = msgspec.structs.replace(said, words=wallet_words(answer.said))
     for _ in range(MAX_RACES):
         now_ms = deployment.clock.now_ms()
         if answer.payment is not None:
@@ -166,7 +169,13 @@ def _plan_word(
     """What an answer without money does to an open order. An empty unit: nothing changes."""
     if not order.is_open:
         return order, []
-    detail = {"source": said.source, "outcome": answer.outcome.value, "code": answer.code, "message": answer.message}
+    detail = {
+        "source": said.source,
+        "outcome": answer.outcome.value,
+        "code": answer.code,
+        "message": answer.message,
+        "said": wallet_words(answer.said),
+    }
     poll_at_ms = next_poll_ms(order, polls=order.polls, now_ms=now_ms)
     if answer.outcome is Outcome.ACCEPTED and answer.qr_text and not order.qr_text:
         qr_text = answer.qr_text

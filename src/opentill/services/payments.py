@@ -31,6 +31,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     channel: int
     account_id: int
     trade_no: str
+    words: str = ""
+    """The wallet's own words about a payment, for the timeline."""
 
 
 async def plan_payment(
@@ -53,6 +55,7 @@ async def plan_payment(
         "channel_trade_no": payment.channel_trade_no,
         "amount_fen": str(payment.amount_fen),
         "received_fen": str(payment.received_fen),
+        "said": said.words,
     }
     if payment.amount_fen != order.amount_fen:
         return _plan_held(order, payment, said, role=rows.WRONG_AMOUNT, detail=detail, now_ms=now_ms)

@@ -20,6 +20,7 @@ from opentill.services.access import Caller
 from opentill.services.deployment import Deployment
 from opentill.services.notifications import REFUND, owe_notification
 from opentill.services.sales import count_refund
+from opentill.services.words import wallet_words
 from opentill.storage import history, notifications
 from opentill.storage import orders as order_rows
 from opentill.storage import refunds as rows
@@ -255,7 +256,13 @@ async def _plan_next(deployment: Deployment, refund: Refund, answer: RefundAnswe
 async def _end_unit(
     deployment: Deployment, order: Order, ended: Refund, answer: RefundAnswer, now_ms: int
 ) -> list[Step]:
-    detail = {"refund_no": ended.refund_no, "code": answer.code, "message": answer.message, "cause": ended.cause.value}
+    detail = {
+        "refund_no": ended.refund_no,
+        "code": answer.code,
+        "message": answer.message,
+        "cause": ended.cause.value,
+        "said": wallet_words(answer.said),
+    }
     kind = f"REFUND_{ended.state.value}"
     unit = [rows.end(ended), _event(ended, now_ms, kind, detail)]
     if ended.cause not in _OF_THE_ORDER:
