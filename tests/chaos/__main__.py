@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from opentill.base import logs
 from tests.chaos.checker import DOUBLED, LOST, WRONG
 from tests.chaos.grounds import GROUNDS
-from tests.chaos.run import Report, run
+from tests.chaos.run import Plan, Report, run
 
 MAX_SHOWN = 20
 
@@ -21,13 +21,14 @@ def main() -> int:
     engines = list(GROUNDS) if options.engine == "both" else [options.engine]
     logs.configure(level="warning")
     began = time.monotonic()
+    plan = Plan(accidents_s=options.seconds)
     reports = []
     for engine in engines:
 
         def tell(text: str, engine: str = engine) -> None:
             print(f"{time.monotonic() - began:6.1f} s  {engine}: {text}", flush=True)
 
-        reports.append(asyncio.run(run(engine, seed=options.seed, seconds=options.seconds, tell=tell)))
+        reports.append(asyncio.run(run(engine, plan, seed=options.seed, tell=tell)))
     print(table(reports))
     for report in reports:
         for broken in report.verdict.broken[:MAX_SHOWN]:

@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,23 +26,31 @@ from tests.chaos.scene import Scene
 
 RATE = 30.0
 """Orders a second."""
-CALM_S = 8.0
-WALLETS_GONE_S = 4.0
+WALLETS_GONE_S = 3.0
 """Real seconds of load that meets no wallet."""
 HOUR_MS = 3_600_000
-STEPS_MS = (20 * 60_000, 40 * 60_000, HOUR_MS)
 STEP_S = 3.0
 """Real seconds that the gateway runs at each step of the hour."""
 AFTER_MS = 10 * 60_000
 """Moved on while something is still open after the hour: retries wait for their time."""
 MAX_AFTER = 12
-QUIET_S = 4.0
+QUIET_S = 6.0
+LOOK_EVERY_S = 1.0
 FREEZE_S = 2.0
 GAP_S = (0.2, 1.6)
 PROMPT_MS = 5_000
 """A good merchant hears of a payment in this time while others hang."""
 
 Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How much of everything. `accidents_s`: seconds under load and accidents; `calm_s`: without; the hour in steps."""
+
+    accidents_s: float
+    calm_s: float = 8.0
+    steps_ms: Sequence[int] = (20 * 60_000, 40 * 60_000, HOUR_MS)
 
 
 @dataclass
@@ -65,8 +73,8 @@ class Report:
         return not self.verdict.broken
 
 
-async def run(engine: str, *, seed: int, seconds: float, tell: Tell) -> Report:
-    """Live through everything once; `seconds` is the time under load and accidents."""
+async def run(engine: str, plan: Plan, *, seed: int, tell: Tell) -> Report:
+    """Live through everything once."""
     folder = Path(tempfile.mkdtemp(prefix=f"opentill-chaos-{engine}-", dir="/tmp"))
     chance = random.Random(f"{seed} {engine}")
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
@@ -77,8 +85,8 @@ async def run(engine: str, *, seed: int, seconds: float, tell: Tell) -> Report:
         scene = Scene(ground, folder, http, gateways=gateways, has_worker=is_many)
         report = Report(engine, ground.disk)
         try:
-            await scene.open()
-            await _Play(scene, ground, report, chance, tell).live(seconds)
+            await asyncio.gather(scene.open(), scene.receivers.start(http))
+            await _Play(plan, scene, ground, report, chance, tell).live()
             if not report.is_good:
                 report.folder = folder
                 ground.keep(folder)
@@ -95,7 +103,10 @@ async def run(engine: str, *, seed: int, seconds: float, tell: Tell) -> Report:
 
 
 class _Play:
-    def __init__(self, scene: Scene, ground: Ground, report: Report, chance: random.Random, tell: Tell) -> None:
+    def __init__(
+        self, plan: Plan, scene: Scene, ground: Ground, report: Report, chance: random.Random, tell: Tell
+    ) -> None:
+        self._plan = plan
         self._scene = scene
         self._ground = ground
         self._report = report
@@ -104,15 +115,16 @@ class _Play:
         # Tills and accidents draw apart: how fast replies come must not change which accidents happen.
         self._load = Load(scene.http, scene.place, rate=RATE, chance=random.Random(chance.getrandbits(64)))
 
-    async def live(self, seconds: float) -> None:
+    async def live(self) -> None:
         living = asyncio.create_task(self._load.run())
         try:
             await self._scene.add_faults(self._chance)
-            await self._have_accidents(seconds)
+            await self._have_accidents()
             self._report.accidents.update(
                 {f"wallet: {name}": n for name, n in (await self._scene.clear_faults()).items()}
             )
-            await self._be_calm()
+            if self._plan.calm_s:
+                await self._be_calm()
             await self._lose_wallets()
             self._load.stop()
             await living
@@ -122,9 +134,9 @@ class _Play:
         await self._settle()
         self._report.asked, self._report.calls = len(self._load.asked), self._load.calls
 
-    async def _have_accidents(self, seconds: float) -> None:
+    async def _have_accidents(self) -> None:
         accidents = self._accidents()
-        until = time.monotonic() + seconds
+        until = time.monotonic() + self._plan.accidents_s
         deck: list[str] = []
         while time.monotonic() < until:
             if not deck:
@@ -170,7 +182,7 @@ class _Play:
         """Nothing happens but that some merchants hang; the good ones must not feel it."""
         await asyncio.sleep(2)  # what the last accident left
         began_ms = real_now_ms()
-        await asyncio.sleep(CALM_S)
+        await asyncio.sleep(self._plan.calm_s)
         ended_ms = real_now_ms()
         await asyncio.sleep(PROMPT_MS / 1000)
         heard_ms: dict[str, int] = {}
@@ -202,7 +214,7 @@ class _Play:
             code = await program.stop()
             if code != 0:
                 self._report.verdict.broken.append(Broken(WRONG, "-", f"{program.name} stopped with {code}"))
-        for shift_ms in STEPS_MS:
+        for shift_ms in self._plan.steps_ms:
             gateway = self._scene.move_gateway_to(shift_ms)
             await gateway.start(self._scene.http)
             await asyncio.sleep(STEP_S)
@@ -219,8 +231,7 @@ class _Play:
         shift_ms = HOUR_MS
         early = self._report.verdict.broken
         for _ in range(MAX_AFTER):
-            await asyncio.sleep(QUIET_S)
-            verdict = await self._compare()
+            verdict = await self._quiet()
             if not verdict.broken:
                 break
             shift_ms += AFTER_MS
@@ -237,6 +248,13 @@ class _Play:
             met = sum(delivery.kind == kind and not delivery.is_accepted for delivery in self._deliveries())
             if met:
                 self._report.accidents[f"merchant {kind}"] += met
+
+    async def _quiet(self) -> Verdict:
+        """Wait until the books agree, but not for what is due only later."""
+        until = time.monotonic() + QUIET_S
+        while (verdict := await self._compare()).broken and time.monotonic() < until:  # noqa: ASYNC110 - no event here
+            await asyncio.sleep(LOOK_EVERY_S)
+        return verdict
 
     async def _compare(self) -> Verdict:
         ours = await our_books(self._scene.ground.url)

@@ -74,7 +74,7 @@ class Scene:
 
     async def open(self) -> None:
         """Start everything; a merchant has accounts at both wallets."""
-        await asyncio.gather(self.ground.open(), self.twin.start(self.http), self.receivers.start(self.http))
+        await asyncio.gather(self.ground.open(), self.twin.start(self.http))
         self.place = await self._add_parties()
         environment = self._environment()
         for number, (port, arguments) in enumerate(zip(self._ports, self._arguments, strict=True), start=1):
