@@ -5,6 +5,7 @@ import pkgutil
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
+from msgspec.structs import force_setattr
 
 import opentill.commands
 from opentill.base.errors import GatewayError
@@ -60,18 +61,18 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     reply: tuple[ReplyField, ...]
     handle: Handler
 
+    all_reply_fields: tuple[ReplyField, ...] = ()
+    """With the common ones; computed, like `signed`, once and not at every request."""
+    signed: frozenset[str] = frozenset()
+    """The documented signed set (protocol 2)."""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "all_reply_fields", (*self.reply, REPLY_TIMESTAMP, REPLY_SIGN))
+        force_setattr(self, "signed", signed_names(self.all_params))
+
     @property
     def all_params(self) -> tuple[Param, ...]:
         return (*COMMON, *self.params)
-
-    @property
-    def all_reply_fields(self) -> tuple[ReplyField, ...]:
-        return (*self.reply, REPLY_TIMESTAMP, REPLY_SIGN)
-
-    @property
-    def signed(self) -> frozenset[str]:
-        """The documented signed set (protocol 2)."""
-        return signed_names(self.all_params)
 
 
 def load_commands() -> dict[str, Command]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from opentill.base.errors import GatewayError
 from opentill.base.logs import logger
@@ -39,11 +40,15 @@ class Gateway:
         self._audit_log = AuditLog(deployment)
 
     def routes(self) -> list[Route]:
-        # No method list: another method gets the protocol's own error, with HTTP 200 like every reply.
-        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-        return [Route(PATH, self.endpoint, methods=methods)]
+        # Without a list of methods: a wrong one gets the protocol's own error, with HTTP 200 like every reply.
+        return [Route(PATH, self)]
 
-    async def endpoint(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application of its own: Starlette wraps functions, which costs as much as reading the form."""
+        response = await self._admitted(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def _admitted(self, request: Request) -> Response:
         if self._open_requests >= self._deployment.settings.max_open_requests:
             error = GatewayError("BUSY")
             self._deployment.metrics.requests.labels(_UNKNOWN_COMMAND, str(error.number)).inc()
@@ -162,6 +167,6 @@ class _Call:
 
 
 def _response(body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    response = Response(body, headers={"Content-Type": reply.CONTENT_TYPE, **(headers or {})})
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Response(
+        body, headers={"Content-Type": reply.CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})}
+    )
