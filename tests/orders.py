@@ -69,8 +69,8 @@ async def refunded_at_wallet(w: World, order_no: str) -> list[int]:
 
 async def audited(w: World) -> list[str]:
     """What was refused and written down, oldest first, e.g. SIGN_REUSED."""
-    rows = await w.rows("SELECT action FROM audit_events WHERE action LIKE 'refused.%' ORDER BY event_id")
-    return [row["action"].removeprefix("refused.") for row in rows]
+    rows = await w.rows("SELECT name FROM refused_calls ORDER BY refusal_id")
+    return [row["name"] for row in rows]
 
 
 async def fault(w: World, channel: int, operation: str, name: str, **more: object) -> None:

@@ -95,14 +95,14 @@ async def test_the_health_page_says_503_while_the_database_does_not_answer(error
         assert (during, after) == ((503, "database unavailable"), (200, "ok"))
 
 
-async def test_a_refusal_is_answered_although_it_cannot_be_audited() -> None:
+async def test_a_refusal_is_answered_although_it_cannot_be_kept() -> None:
     async with troubled() as (w, database, till):
-        database.before = lambda sql: DatabaseUnavailable("gone") if "audit_events" in sql else None
+        database.before = lambda sql: DatabaseUnavailable("gone") if "refused_calls" in sql else None
 
         reply = await till.scan(sign="0" * 32)
 
         assert reply.code == "22"
-        assert [line for line in w.log_lines() if line["event"] == "refusal not audited"]
+        assert [line for line in w.log_lines() if line["event"] == "refusal not kept"]
 
 
 async def test_a_long_query_is_read_and_one_beyond_all_measure_is_no_request_at_all() -> None:

@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     console_session_hours: int = Field(
         default=12, ge=1, le=720, description="So long after signing in to the console one has to sign in again."
     )
+    refused_calls_days: int = Field(
+        default=30, ge=1, le=3650, description="So long the integration log keeps calls that were refused, days."
+    )
     log_level: str = Field(
         default="info", pattern="(?i)^(debug|info|warning|error)$", description="Least level logged."
     )

@@ -27,5 +27,6 @@ SETTINGS_ZH = {
     "console_token": "程序读取 `/console/api/` 用的 Bearer 令牌。为空时，沙箱之外只有登录了控制台的人能读。",
     "console_idle_minutes": "在控制台中这么久没有操作就自动退出。",
     "console_session_hours": "登录控制台这么久之后必须重新登录。",
+    "refused_calls_days": "对接日志保留被拒绝的请求多少天。",
     "log_level": "最低的日志级别。",
 }

@@ -1,4 +1,4 @@
-"""The timeline of an order, and the audit trail of people and refused calls."""
+"""The timeline of an order."""
 
 import itertools
 import secrets
@@ -50,11 +50,3 @@ async def last_at_ms(database: Database, app_id: int, order_no: str, *, kind: st
         kind,
     )
     return (row["at_ms"] or 0) if row else 0
-
-
-def add_audit_event(*, now_ms: int, actor: str, action: str, subject: str, detail: Mapping[str, str]) -> Step:
-    return Step(
-        "INSERT INTO audit_events (event_id, at_ms, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)",
-        (new_event_id(now_ms), now_ms, actor, action, subject, msgspec.json.encode(detail).decode()),
-        rows=1,
-    )

@@ -17,8 +17,8 @@ from opentill.protocol import reply
 from opentill.protocol.forms import read_form
 from opentill.protocol.params import read_values, read_version
 from opentill.services import access, signatures
-from opentill.services.audit import AuditLog
 from opentill.services.deployment import Deployment
+from opentill.services.refusals import RefusalLog
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web.bodies import BodyTooLarge, read_body
 from opentill.web.source import source_ip
@@ -37,7 +37,7 @@ class Gateway:
         self._deployment = deployment
         self._commands = commands
         self._open_requests = 0
-        self._audit_log = AuditLog(deployment)
+        self._refusals = RefusalLog(deployment)
 
     def routes(self) -> list[Route]:
         # Without a list of methods: a wrong one gets the protocol's own error, with HTTP 200 like every reply.
@@ -72,7 +72,7 @@ class Gateway:
         except GatewayError as error:
             body, number = reply.failure(error), error.number
             call.note = f"{error.name} {error.note}".strip()
-            await self._audit(error, call)
+            await self._keep(error, call)
         except (DatabaseUnavailable, DatabaseOverloaded) as error:
             is_nothing_done = isinstance(error, DatabaseOverloaded) and not call.has_begun
             refusal = GatewayError("BUSY" if is_nothing_done else "STORAGE_UNAVAILABLE")
@@ -89,7 +89,7 @@ class Gateway:
 
     async def _handle(self, call: "_Call") -> tuple[bytes, bool]:
         deployment = self._deployment
-        form = await call.read_form(deployment.settings.max_body_bytes)
+        form = call.form = await call.read_form(deployment.settings.max_body_bytes)
         command = registry.find_command(self._commands, form)
         call.command, call.app = command.name, form.get("app", "")[:64]
         version = read_version(form)
@@ -121,11 +121,13 @@ class Gateway:
             await result.keep(body)
         return body, False
 
-    async def _audit(self, error: GatewayError, call: "_Call") -> None:
+    async def _keep(self, error: GatewayError, call: "_Call") -> None:
         try:
-            await self._audit_log.refused(error, app=call.app, command=call.command, source_ip=call.source_ip)
+            await self._refusals.add(
+                error, command=call.command, source_ip=call.source_ip, request_id=call.request_id, form=call.form
+            )
         except (DatabaseUnavailable, DatabaseOverloaded):
-            _log.warning("refusal not audited", request_id=call.request_id, code=error.number)
+            _log.warning("refusal not kept", request_id=call.request_id, code=error.number)
 
     def _tell(self, call: "_Call", number: int, elapsed_s: float) -> None:
         metrics = self._deployment.metrics
@@ -152,6 +154,7 @@ class _Call:
         self.command = _UNKNOWN_COMMAND
         self.app = ""
         self.note = ""
+        self.form: Mapping[str, str] = {}
         self.has_begun = False
         """Whether something of the call may have been done, so that it can't simply be repeated."""
 

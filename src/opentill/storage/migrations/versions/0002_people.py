@@ -102,6 +102,7 @@ CREATE UNIQUE INDEX audit_events_link ON audit_events (link_no);
 """
 
 REFUSALS = """
+ALTER TABLE apps ADD COLUMN old_key_used_at_ms BIGINT NOT NULL DEFAULT 0;
 CREATE TABLE refused_calls (
     app_id BIGINT NOT NULL,
     refusal_id BIGINT NOT NULL,
@@ -114,6 +115,7 @@ CREATE TABLE refused_calls (
     source_ip TEXT NOT NULL,
     request_id TEXT NOT NULL,
     request TEXT NOT NULL,
+    repeats BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (app_id, refusal_id)
 );
 CREATE INDEX refused_calls_time ON refused_calls (at_ms);
