@@ -14,6 +14,7 @@ from rich.table import Table
 from opentill.base.clock import MovableClock
 from opentill.base.sealing import new_master_key
 from opentill.channels.registry import channel_classes
+from opentill.cli import people
 from opentill.cli.problems import read_settings, told
 from opentill.cli.wiring import open_administration
 from opentill.domain.parties import AppRules
@@ -32,6 +33,9 @@ app.add_typer(merchant, name="merchant")
 app.add_typer(apps, name="app")
 app.add_typer(operator, name="operator")
 app.add_typer(account, name="account")
+app.command("first-owner")(people.first_owner_command)
+app.command("users")(people.list_users_command)
+app.command("reset-user")(people.reset_user_command)
 
 T = TypeVar("T")
 AccountIds = Annotated[list[int] | None, typer.Option("--account", help="Receiving account; one of each wallet.")]

@@ -10,6 +10,7 @@ from opentill.base.config import Settings
 from opentill.base.sealing import SealingError
 from opentill.channels.base import AccountProblem
 from opentill.services.administration import NotPossible
+from opentill.services.users import UserProblem
 from opentill.storage.database import DatabaseUnavailable, MigrationFailed, SchemaTooNew, SchemaTooOld
 
 
@@ -25,6 +26,7 @@ _PROBLEMS = (
     SchemaTooNew,
     SealingError,
     SettingsProblem,
+    UserProblem,
 )
 
 

@@ -19,6 +19,8 @@ from opentill.base import logs
 from opentill.base.clock import MovableClock
 from opentill.base.config import Network, Settings
 from opentill.base.sealing import SealingError, master_key_file
+from opentill.cli.people import start_url
+from opentill.cli.sandbox_till import TillHint, ensure_test_till
 from opentill.cli.seed import ensure_test_parties
 from opentill.cli.server import OPEN_HOSTS, Doors, open_doors, serve_doors
 from opentill.cli.wiring import open_administration, open_deployment, worker_of
@@ -28,6 +30,7 @@ from opentill.storage.database import ensure_schema
 from opentill.twin.app import Twin
 from opentill.web import demo
 from opentill.web.app import build_app
+from opentill.web.cashier import app as cashier
 from opentill.web.console import app as console
 from opentill.worker.loop import Worker
 
@@ -75,7 +78,8 @@ async def _run(doors: Doors, host: str, data: Path, console: Console) -> None:
         sandbox.worker.start()
         try:
             serving = asyncio.create_task(serve_doors(sandbox_app(sandbox.deployment, sandbox.twin), doors))
-            _greet(console, doors, data)
+            till = await ensure_test_till(sandbox.deployment, data)
+            _greet(console, doors, data, start=await start_url(sandbox.deployment), till=till)
             await serving
         finally:
             await asyncio.shield(sandbox.worker.stop())
@@ -85,8 +89,8 @@ async def _run(doors: Doors, host: str, data: Path, console: Console) -> None:
 def sandbox_app(deployment: Deployment, twin: Twin) -> Starlette:
     """Gateway, demo pages and twin at one address."""
     commands = load_commands()
-    pages = [*demo.routes(deployment, commands), *console.routes(deployment), Mount("/twin", app=twin.app)]
-    return build_app(deployment, commands, more_routes=pages)
+    pages = [*demo.routes(deployment, commands), *console.routes(deployment), *cashier.routes(deployment)]
+    return build_app(deployment, commands, more_routes=[*pages, Mount("/twin", app=twin.app)])
 
 
 @asynccontextmanager
@@ -139,14 +143,18 @@ def sandbox_settings(doors: Doors, host: str, data: Path) -> Settings:
     )
 
 
-def _greet(console: Console, doors: Doors, data: Path) -> None:
+def _greet(console: Console, doors: Doors, data: Path, *, start: str | None, till: TillHint) -> None:
+    """`start`: where the console's first owner is created, while there is none."""
     base_url = doors.public_base_url
+    pin = f"PIN {till.pin}" if till.pin else "with the PIN set in the console"
     for_programs = f"\n  Programs call         {doors.program_base_url}" if doors.plain else ""
     console.print(f"""
 [bold]OpenTill sandbox[/]  {base_url}
 
   Pay the first order   [bold]{base_url}/test/api/qrcode.htm[/]
+  The till              [bold]{base_url}/cashier/pair#{till.pairing_code}[/]  {pin}
   The pretend phone     {base_url}/twin/phone
+  Console               {start or base_url + "/console/"}
   Public key            {base_url}/public-key
   Data and log          {data}{for_programs}
 

@@ -12,6 +12,7 @@ import uvloop
 from opentill.base import logs
 from opentill.base.clock import Clock, MovableClock
 from opentill.base.config import Settings
+from opentill.cli.people import tell_start
 from opentill.cli.problems import SettingsProblem, read_settings, told
 from opentill.cli.server import Lifeline, bind, serve, until_stopped
 from opentill.cli.supervisor import NotStarted, Role, Supervisor
@@ -20,6 +21,7 @@ from opentill.commands.registry import load_commands
 from opentill.services.deployment import Deployment
 from opentill.web import demo
 from opentill.web.app import build_app
+from opentill.web.cashier import app as cashier
 from opentill.web.console import app as console
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default: OPENTILL_HOST.")]
@@ -81,11 +83,14 @@ async def serve_gateway(
     """
     async with _deployment(settings, clock) as deployment:
         commands = load_commands()
-        more = demo.routes(deployment, commands) if deployment.has_demo_pages else []
-        app = build_app(deployment, commands, more_routes=[*more, *console.routes(deployment)])
+        pages = [*console.routes(deployment), *cashier.routes(deployment)]
+        if deployment.has_demo_pages:
+            pages += demo.routes(deployment, commands)
+        app = build_app(deployment, commands, more_routes=pages)
         if not works:
             await serve(app, listener, lifeline=lifeline)
             return
+        await tell_start(deployment)
         worker = worker_of(deployment)
         worker.start()
         try:
@@ -96,6 +101,8 @@ async def serve_gateway(
 
 async def _work(settings: Settings, lifeline: Lifeline | None) -> None:
     async with _deployment(settings, MovableClock()) as deployment:
+        if lifeline:  # of several processes the one that works says it
+            await tell_start(deployment)
         worker = worker_of(deployment)
         worker.start()
         try:

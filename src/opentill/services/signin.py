@@ -74,6 +74,14 @@ async def check_password(deployment: Deployment, login: str, password: str, came
     return row
 
 
+async def confirm_password(deployment: Deployment, login: str, password: str, came: Came) -> UserRow:
+    """The same for somebody who is signed in and about to change something weighty. Raises like `check_password`."""
+    row = await check_password(deployment, login, password, came)
+    forget = [rows.forget_failures(_login_subject(row.login)), rows.take_back_attempt(_address_subject(came.source_ip))]
+    await deployment.database.write(forget)
+    return row
+
+
 def issue_ticket(deployment: Deployment, row: UserRow, came: Came) -> str:
     """Proof for the second step that the first was taken, in this browser, now."""
     ticket = Ticket(row.user_id, came.now_ms, row.password_hash)

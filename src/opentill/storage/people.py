@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from opentill.domain.people import Grant, Role
+from opentill.domain.people import EVERY_MERCHANT, Grant, Role
 from opentill.storage.database import Database, Step
 
 DAY_MS = 86_400_000
@@ -84,6 +84,16 @@ def insert_user(user_id: int, login: str, name: str, *, password_hash: str, init
 def only_first_user() -> Step:
     """No row: there is a user already."""
     return Step("SELECT 1 AS free WHERE NOT EXISTS (SELECT 1 FROM users)", (), rows=1)
+
+
+def some_owner_is_left() -> Step:
+    """After a change: somebody owns everything and may sign in. No row: nobody."""
+    return Step(
+        "SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM users u JOIN user_roles r ON r.user_id = u.user_id "
+        "WHERE u.is_disabled = 0 AND r.merchant_id = $1 AND r.role = $2)",
+        (EVERY_MERCHANT, Role.OWNER.value),
+        rows=1,
+    )
 
 
 async def next_user_id(database: Database) -> int:
