@@ -67,6 +67,10 @@ async def set_may_refund(deployment: Deployment, operator_id: str, *, may_refund
     await _change_cashier(deployment, steps, actor, "operator.refunds", operator_id, before=before, after=after)
 
 
+async def is_pin_of(cashier: CashierRow, pin: str) -> bool:
+    return bool(pin and cashier.pin_hash) and await asyncio.to_thread(_matches, cashier.pin_hash, pin)
+
+
 async def sign_in(deployment: Deployment, device: DeviceRow, operator_id: str, pin: str) -> str:
     """Open the cashier's shift at this device, or go on with the one left open; returns the session's token.
 
@@ -76,10 +80,8 @@ async def sign_in(deployment: Deployment, device: DeviceRow, operator_id: str, p
     await count_try(deployment, f"device {device.device_id}", free=DEVICE_FREE_TRIES)
     await count_try(deployment, _subject(operator_id), free=PIN_FREE_TRIES)
     cashier = await rows.cashier(database, operator_id)
-    is_known = (
-        cashier is not None and cashier.store_id == device.store_id and not cashier.is_disabled and cashier.pin_hash
-    )
-    if cashier is None or not is_known or not await asyncio.to_thread(_matches, cashier.pin_hash, pin):
+    is_known = cashier is not None and cashier.store_id == device.store_id and not cashier.is_disabled
+    if cashier is None or not is_known or not await is_pin_of(cashier, pin):
         _log.warning("wrong pin", device_id=device.device_id, operator_id=operator_id[:64])
         raise TillProblem("pin_wrong")
     await database.write(
