@@ -6,6 +6,7 @@ import typer
 
 from opentill import __version__
 from opentill.cli import admin, data
+from opentill.cli.doctor import doctor_command
 from opentill.cli.sandbox import sandbox_command
 from opentill.cli.serve import serve_command, worker_command
 from opentill.cli.stats import stats_command
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command("sandbox")(sandbox_command)
 app.command("serve")(serve_command)
 app.command("worker")(worker_command)
+app.command("doctor")(doctor_command)
 app.command("stats")(stats_command)
 app.command("twin")(twin_command)
 app.add_typer(admin.app, name="admin")
