@@ -14,8 +14,8 @@ from tests.shops import Answer
 from tests.storage.statements import bare, recorded
 from tests.world import World, ground, running
 
-# What workers ask of all shards at once: which rows are due. A claim then names the row with its app. The last two throw
-# away what is out of date, everywhere.
+# What workers ask of all shards at once: which rows are due. A claim then names the row with its app. The last two
+# throw away what is out of date, everywhere.
 DUE_LISTS = {
     bare(statement)
     for statement in (
