@@ -25,7 +25,7 @@ from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.storage.tills import DeviceRow
 from opentill.web.bodies import BodyTooLarge, read_body
 from opentill.web.cashier.formats import FILTERS
-from opentill.web.pages import Pages, language_of
+from opentill.web.pages import LANGUAGE_COOKIE, LANGUAGES, Pages, language_of
 from opentill.web.source import source_ip
 
 ROOT = "/cashier"
@@ -148,7 +148,7 @@ class Door:
                 visit = await self._visit(request)
                 response = await page(visit)
             except Elsewhere as elsewhere:
-                return RedirectResponse(ROOT + elsewhere.path, 303, _NO_STORE)
+                return _in_language(request, RedirectResponse(ROOT + elsewhere.path, 303, _NO_STORE))
             except TillProblem as problem:
                 response = (await self._visit(request)).render("missing", problem=problem.name)
                 response.status_code = 404
@@ -156,7 +156,7 @@ class Door:
             except (DatabaseUnavailable, DatabaseOverloaded, GatewayError):
                 return Response("503", 503, _NO_STORE, "text/plain")
             self._keep_cookies(visit, response)
-            return response
+            return _in_language(request, response)
 
         return Route(ROOT + path, endpoint, methods=["GET"])
 
@@ -220,6 +220,13 @@ class Door:
 def csrf_of(secret: str) -> str:
     """What a form carries: only who reads our pages can know it."""
     return hash_of(f"csrf {secret}")
+
+
+def _in_language(request: Request, response: Response) -> Response:
+    """A language asked for is remembered on the way to another page, too."""
+    if request.query_params.get("lang") in LANGUAGES:
+        response.set_cookie(LANGUAGE_COOKIE, language_of(request), max_age=DEVICE_LIFE_S, samesite="lax")
+    return response
 
 
 def _is_own(visit: Visit) -> bool:

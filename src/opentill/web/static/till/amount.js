@@ -6,7 +6,7 @@ import { goodsForm } from "./goods.js";
 import { listen } from "./keys.js";
 import { newNumber, post, texts } from "./net.js";
 import { problem } from "./main.js";
-import { MOST_FEN, fenOf, shown } from "./money.js";
+import { MOST_FEN, fenOf, shown, yuan } from "./money.js";
 
 const DRAFT = "till.draft";
 const SENT = "till.sent";
@@ -30,7 +30,7 @@ export function amountScreen(root, go) {
     draft.amount = sum ? `${Math.floor(sum / 100)}.${String(sum % 100).padStart(2, "0")}` : "";
     draw();
   });
-  const panel = barcodePanel(root, { isReady, charge: (code) => send({ barcode: code }), amount: () => shown(draft.amount) });
+  const panel = barcodePanel(root, { isReady, charge: (code) => send({ barcode: code }), amount: () => yuan(fenOf(draft.amount)).slice(1) });
 
   subject.value = draft.subject;
   subject.addEventListener("input", () => {

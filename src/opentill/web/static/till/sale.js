@@ -55,10 +55,8 @@ export function saleScreen(root, go) {
 
   function show(told) {
     const before = status();
-    const isRefunding = holder.querySelector("#refund-card")?.open;
     holder.innerHTML = told.html;
     begin();
-    if (isRefunding && holder.querySelector("#refund-card")) holder.querySelector("#refund-card").open = true;
     if (told.status !== before) announce(told.status, before);
   }
 
@@ -96,7 +94,10 @@ export function saleScreen(root, go) {
     holder.querySelector("#cancel")?.addEventListener("click", cancel);
     for (const button of holder.querySelectorAll("[data-next]")) button.addEventListener("click", () => next(button));
     printing(holder);
-    refundForm(holder, url, look);
+    refundForm(holder, url, () => {
+      window.scrollTo(0, 0);
+      look();
+    });
   }
 
   async function cancel(event) {
