@@ -50,3 +50,47 @@ async def links_after(database: Database, link_no: int, *, limit: int) -> list[L
 
 def _link(row: Row) -> Link:
     return Link(**dict(row))
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for; "" and None: anything. `subject` is a part of it, times are from–to (exclusive)."""
+
+    actor: str = ""
+    action: str = ""
+    subject: str = ""
+    source_ip: str = ""
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
+async def newest(database: Database, wanted: Filter, *, before_no: int | None, limit: int) -> list[Link]:
+    """Newest first, from below number `before_no` on."""
+    conditions = [
+        ("link_no < {}", before_no),
+        ("actor = {}", wanted.actor or None),
+        ("action = {}", wanted.action or None),
+        ("source_ip = {}", wanted.source_ip or None),
+        ("at_ms >= {}", wanted.from_ms),
+        ("at_ms < {}", wanted.to_ms),
+        ("lower(subject) LIKE {} ESCAPE '!'", _like(wanted.subject) if wanted.subject else None),
+    ]
+    given = [(text, value) for text, value in conditions if value is not None]
+    where = "".join(f" AND {text.format(f'${number}')}" for number, (text, _) in enumerate(given, 1))
+    found = await database.read(
+        f"SELECT {_COLUMNS} FROM audit_events WHERE link_no IS NOT NULL{where} "
+        f"ORDER BY link_no DESC LIMIT ${len(given) + 1}",
+        *(value for _, value in given),
+        limit,
+    )
+    return [_link(row) for row in found]
+
+
+async def actions(database: Database) -> list[str]:
+    """Every kind of change there ever was."""
+    found = await database.read("SELECT DISTINCT action FROM audit_events WHERE link_no IS NOT NULL ORDER BY action")
+    return [row["action"] for row in found]
+
+
+def _like(text: str) -> str:
+    escaped = text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return f"%{escaped}%"

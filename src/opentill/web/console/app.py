@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from opentill.services.deployment import Deployment
-from opentill.web.console import api, home, signin
+from opentill.web.console import api, audit_pages, home, profile, signin, users
 from opentill.web.console.cookies import Cookies
 from opentill.web.console.door import PREFIX, ConsolePage, House, NavGroup, NavItem
 from opentill.web.console.formats import FILTERS
@@ -30,6 +30,9 @@ def all_pages(deployment: Deployment) -> list[ConsolePage]:
     return [
         *home.pages(deployment),
         *signin.pages(deployment),
+        *profile.pages(deployment),
+        *users.pages(deployment),
+        *audit_pages.pages(deployment),
     ]
 
 
@@ -58,7 +61,7 @@ def routes(deployment: Deployment) -> list[BaseRoute]:
 
 
 def nav_of(pages: Sequence[ConsolePage]) -> list[NavGroup]:
-    by_name = {page.nav: NavItem(page.nav, page.path, page.permission) for page in pages if page.nav}
+    by_name = {page.nav: NavItem(page.nav, page.path, page) for page in pages if page.nav}
     unknown = by_name.keys() - {name for _, names in NAV for name in names}
     assert not unknown, f"not in NAV: {unknown}"
     return [NavGroup(group, [by_name[name] for name in names if name in by_name]) for group, names in NAV]

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from opentill.domain.people import Permission, Visitor
+from opentill.domain.people import EVERY_MERCHANT, Permission, Visitor
 from opentill.services import audit
 from opentill.services.administration import Administration
 from opentill.services.deployment import Deployment
@@ -32,8 +32,8 @@ class NotYours(Exception):
 class ConsolePage:
     """One route below /console. `permission`: needed at one merchant at least; None: any signed-in person.
 
-    `nav`: its name in the navigation; the label is `t[nav].nav`. `is_open`: for who is not signed in, too.
-    `before_password`: also for who still has to choose a password.
+    `everywhere`: at every merchant, for what belongs to none alone. `nav`: its name in the navigation; the label is
+    `t[nav].nav`. `is_open`: for who is not signed in, too. `before_password`: also for who still has to choose one.
     """
 
     path: str
@@ -43,6 +43,13 @@ class ConsolePage:
     nav: str = ""
     is_open: bool = False
     before_password: bool = False
+    everywhere: bool = False
+
+    def is_for(self, visitor: Visitor) -> bool:
+        """Whether somebody who is signed in may come here at all."""
+        if self.permission is None:
+            return True
+        return visitor.may(self.permission, EVERY_MERCHANT if self.everywhere else None)
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class NavItem:
 
     name: str
     path: str
-    permission: Permission | None
+    page: ConsolePage
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,7 @@ class Visit:
         """What this visitor may open, group by group; a group without any is left out."""
         groups = []
         for group in self.house.nav if self.signed_in else ():
-            items = [item for item in group.items if item.permission is None or self.visitor.may(item.permission)]
+            items = [item for item in group.items if item.page.is_for(self.visitor)]
             if items:
                 groups.append(NavGroup(group.name, items))
         return groups

@@ -1,6 +1,6 @@
 """How amounts and times are written in the console."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 from opentill.base.money import yuan_text
 
@@ -38,6 +38,15 @@ def second_time(at_ms: int) -> str:
 def iso_time(at_ms: int) -> str:
     """For `<time datetime>`."""
     return _at(at_ms).isoformat(timespec="milliseconds")
+
+
+def day_start_ms(text: str) -> int | None:
+    """The beginning of a day written like a date field does, "2026-11-23"; None for anything else."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return round(datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).timestamp() * 1000)
 
 
 def _at(at_ms: int) -> datetime:

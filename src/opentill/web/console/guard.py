@@ -82,7 +82,7 @@ class Guard:
         if signed_in is None and not page.is_open:
             return _to_sign_in(request)
         visit = await self._visit(request, signed_in)
-        if page.permission is not None and not visit.visitor.may(page.permission):
+        if not page.is_for(visit.visitor):
             return self._draw_problem(visit, 403)
         if signed_in and signed_in.has_initial_password and not (page.before_password or page.is_open):
             return visit.redirect(PASSWORD_PATH)

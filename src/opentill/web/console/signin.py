@@ -53,7 +53,7 @@ async def _sign_in(visit: Visit) -> Response:
     except TicketGone:
         return _draw_sign_in(visit, problem="ticket", status=401)
     except (MustWait, TooManyPasswords) as error:
-        return _refused(visit, error, lambda text: _draw_sign_in(visit, login=login, ticket=ticket, waits=text))
+        return refusal(visit, error, lambda text: _draw_sign_in(visit, login=login, ticket=ticket, waits=text))
     return await open_session(visit, row, came, _next_path(form.get("next", "")))
 
 
@@ -90,7 +90,7 @@ async def _start(visit: Visit) -> Response:
     except AlreadyOwned:
         return visit.redirect(SIGN_IN)
     except (MustWait, TooManyPasswords) as error:
-        return _refused(visit, error, lambda text: _draw_start(visit, waits=text))
+        return refusal(visit, error, lambda text: _draw_start(visit, waits=text))
     return await open_session(visit, row, came, "/")
 
 
@@ -145,7 +145,7 @@ def _draw_start(visit: Visit, *, code: str = "", problem: str = "", waits: str =
     )
 
 
-def _refused(visit: Visit, error: MustWait | TooManyPasswords, draw: Callable[[str], Response]) -> Response:
+def refusal(visit: Visit, error: MustWait | TooManyPasswords, draw: Callable[[str], Response]) -> Response:
     """Come later: because of too many failures, or of too many people."""
     if isinstance(error, TooManyPasswords):
         response = draw(visit.t["signin"]["busy"])
