@@ -225,7 +225,9 @@ def _tell(deployment: Deployment, before: Order, after: Order) -> None:
     """Log and count a change that is committed."""
     if after.state is not before.state:
         deployment.metrics.moves.labels(after.state.value).inc()
-        _log.info("moved", order_no=after.order_no, app_id=after.app_id, before=before.state, after=after.state)
+        # That an order waits is what its request's own line says.
+        if after.state is not OrderState.WAITING:
+            _log.info("moved", order_no=after.order_no, app_id=after.app_id, before=before.state, after=after.state)
     if after.attention and after.attention != before.attention:
         deployment.metrics.alarms.labels(after.attention).inc()
         _log.error("attention", order_no=after.order_no, app_id=after.app_id, why=after.attention)
