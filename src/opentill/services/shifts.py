@@ -1,10 +1,9 @@
 """Cashiers at tills: PINs, signing in, the shift that opens with it, and handing it over."""
 
-import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import msgspec
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from opentill.base.logs import logger
 from opentill.domain.till import (
@@ -14,7 +13,7 @@ from opentill.domain.till import (
     is_guessable_pin,
     is_pin,
 )
-from opentill.services import audit
+from opentill.services import audit, passwords
 from opentill.services.deployment import Deployment
 from opentill.services.devices import SEEN_EVERY_MS, Actor, TillProblem, count_try, hash_of, new_token
 from opentill.services.till_app import till_app_id
@@ -29,8 +28,9 @@ MAX_DRAWS = 5
 REPORT_LIFE_MS = 24 * 3_600_000
 """How long a device shows what was handed over at it."""
 
-_hasher = PasswordHasher()
 _log = logger("tills")
+
+T = TypeVar("T")
 
 
 class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,13 +44,13 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
 async def set_pin(deployment: Deployment, operator_id: str, pin: str, *, actor: Actor) -> None:
     """A cashier's PIN; "" takes it away. Ends the cashier's sessions.
 
-    Raises: TillProblem(pin_form, pin_weak, cashier).
+    Raises: TillProblem(pin_form, pin_weak, cashier, busy).
     """
     if pin and not is_pin(pin):
         raise TillProblem("pin_form")
     if pin and is_guessable_pin(pin):
         raise TillProblem("pin_weak")
-    pin_hash = await asyncio.to_thread(_hasher.hash, pin) if pin else ""
+    pin_hash = await _in_turn(passwords.hash_password(pin)) if pin else ""
     steps = [
         rows.set_pin(operator_id, pin_hash=pin_hash),
         rows.lock_shifts_of(operator_id),
@@ -68,13 +68,14 @@ async def set_may_refund(deployment: Deployment, operator_id: str, *, may_refund
 
 
 async def is_pin_of(cashier: CashierRow, pin: str) -> bool:
-    return bool(pin and cashier.pin_hash) and await asyncio.to_thread(_matches, cashier.pin_hash, pin)
+    """Raises TillProblem(busy)."""
+    return await _in_turn(passwords.matches(cashier.pin_hash, pin))
 
 
 async def sign_in(deployment: Deployment, device: DeviceRow, operator_id: str, pin: str) -> str:
     """Open the cashier's shift at this device, or go on with the one left open; returns the session's token.
 
-    Raises: TillProblem(pin_wrong, wait).
+    Raises: TillProblem(pin_wrong, wait, busy).
     """
     now_ms, database = deployment.clock.now_ms(), deployment.database
     await count_try(deployment, f"device {device.device_id}", free=DEVICE_FREE_TRIES)
@@ -169,11 +170,11 @@ def _subject(operator_id: str) -> str:
     return f"pin {operator_id[:64]}"
 
 
-def _matches(pin_hash: str, pin: str) -> bool:
+async def _in_turn(work: Awaitable[T]) -> T:
     try:
-        return _hasher.verify(pin_hash, pin)
-    except (VerificationError, InvalidHashError):
-        return False
+        return await work
+    except passwords.TooManyPasswords as error:
+        raise TillProblem("busy") from error
 
 
 async def _change_cashier(

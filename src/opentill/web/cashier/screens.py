@@ -59,8 +59,6 @@ async def _home(visit: Visit) -> Response:
 
 
 async def _pair_page(visit: Visit) -> Response:
-    if visit.device is not None:
-        return RedirectResponse(f"{ROOT}/", 303)
     return visit.render("pair")
 
 

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from opentill.services.deployment import Deployment
-from opentill.web.console import api, audit_pages, home, profile, signin, users
+from opentill.web.console import api, audit_pages, devices, home, profile, signin, users
 from opentill.web.console.cookies import Cookies
 from opentill.web.console.door import PREFIX, ConsolePage, House, NavGroup, NavItem
 from opentill.web.console.formats import FILTERS
@@ -33,6 +33,7 @@ def all_pages(deployment: Deployment) -> list[ConsolePage]:
         *profile.pages(deployment),
         *users.pages(deployment),
         *audit_pages.pages(deployment),
+        *devices.pages(deployment),
     ]
 
 

@@ -22,5 +22,6 @@ export function pairScreen(root, go) {
       button.disabled = false;
     }
   });
-  if (code.value) form.requestSubmit();
+  // Elsewhere somebody has to press: a link must not make a till another shop's till.
+  if (code.value && "atOnce" in form.dataset) form.requestSubmit();
 }
