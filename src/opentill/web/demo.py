@@ -18,6 +18,7 @@ from opentill.protocol.params import COMMON, INTEGER, LONG, Param
 from opentill.protocol.signing import matches_rsa2, md5_sign, public_key_text, string_to_sign
 from opentill.services.access import TEST_APP, TEST_KEY, TEST_OPERATOR
 from opentill.services.deployment import Deployment
+from opentill.web import sign
 from opentill.web.app import fingerprint
 from opentill.web.bodies import BodyTooLarge, read_body
 from opentill.web.demo_live import RECEIVER_PATH, LiveOrders
@@ -53,6 +54,7 @@ def routes(deployment: Deployment, commands: Mapping[str, Command]) -> list[Base
         favicon_route(),
     ]
     found += [Route(page_url(command), pages.page(command), methods=["GET"]) for command in pages.commands]
+    found += sign.routes(deployment, commands, pages.links)
     # Whoever knows an order's number could watch it: fine among pretend orders, not among real ones.
     if deployment.is_sandbox:
         found += LiveOrders(deployment).routes()
@@ -86,7 +88,7 @@ class DemoPages:
             request,
             "index.html",
             **self._common,
-            pages=self._links(request),
+            pages=self.links(request),
             qr=segno.make(self._deployment.public_base_url, error="m").svg_inline(border=1, omitsize=True),
             curl=self._curl(scan) if scan and self._deployment.is_sandbox else "",
             app=TEST_APP,
@@ -107,7 +109,7 @@ class DemoPages:
                 command=command.name,
                 title=command.title_zh if is_chinese else command.title_en,
                 lead=command.text_zh if is_chinese else command.text_en,
-                pages=self._links(request),
+                pages=self.links(request),
                 own=required or own,
                 optional=[field for field in own if not field["is_required"]] if required else [],
                 common=common,
@@ -132,7 +134,7 @@ class DemoPages:
         is_valid = matches_rsa2(asked.fields, self._key, asked.sign)
         return JSONResponse({"valid": is_valid, "string": string_to_sign(asked.fields)})
 
-    def _links(self, request: Request) -> list[dict[str, str]]:
+    def links(self, request: Request) -> list[dict[str, str]]:
         is_chinese = language_of(request) == CHINESE
         return [
             {
@@ -191,8 +193,8 @@ class DemoPages:
             "receiver_url": self._receiver_url(),
             "phone_url": PHONE_PATH if self._deployment.is_sandbox else "",
             "advice": {entry.number: advice.get(name, entry.advice) for name, entry in CATALOGUE.items()},
-            "pages": {link["command"]: link for link in self._links(request)},
-            "texts": {name: texts[name] for name in ("demo", "event", "source")},
+            "pages": {link["command"]: link for link in self.links(request)},
+            "texts": {name: texts[name] for name in ("demo", "event", "source", "debugger")},
         }
 
     def _curl(self, scan: Command) -> str:

@@ -139,8 +139,12 @@ function refuse(title, number, advice) {
     ? make("button", { type: "button", class: "button quiet" }, t.renew)
     : null;
   retry?.addEventListener("click", () => { renewNumber(); sendRequest(); });
+  // Behind the #, so that no server sees it before the developer sends it.
+  const why = number === "22"
+    ? make("a", { href: `/test/api/sign.htm#${new URLSearchParams(signedForm())}` }, texts.debugger.link)
+    : null;
   at("refusal").replaceChildren(
-    make("div", { class: "alert bad" }, make("h3", {}, title), make("p", {}, make("strong", {}, `${t.error_what}: `), advice), retry && make("p", {}, retry)),
+    make("div", { class: "alert bad" }, make("h3", {}, title), make("p", {}, make("strong", {}, `${t.error_what}: `), advice), retry && make("p", {}, retry), why && make("p", {}, why)),
   );
 }
 
