@@ -12,7 +12,7 @@ from opentill.domain.refund import Refund, RefundCause, RefundState, given_back_
 from opentill.services import notifications
 from opentill.services.deployment import Deployment
 from opentill.services.sales import count_refund
-from opentill.storage import history, refunds, stats
+from opentill.storage import held, history, refunds, stats
 from opentill.storage import orders as rows
 from opentill.storage.database import Step
 
@@ -60,10 +60,10 @@ async def plan_payment(
     if payment.amount_fen != order.amount_fen:
         return _plan_held(order, payment, said, role=rows.WRONG_AMOUNT, detail=detail, now_ms=now_ms)
     if order.state is OrderState.PAID:
-        held, unit = _plan_held(order, payment, said, role=rows.SURPLUS, detail=detail, now_ms=now_ms)
+        flagged, unit = _plan_held(order, payment, said, role=rows.SURPLUS, detail=detail, now_ms=now_ms)
         if (await _rules(deployment, order)).surplus_payment == REFUND:
             unit.append(refunds.insert(_surplus_refund(order, payment, said, now_ms)))
-        return held, unit
+        return flagged, unit
     is_late = not order.is_open
     paid = _paid(order, payment, said, is_late=is_late, now_ms=now_ms)
     unit = [
@@ -84,6 +84,24 @@ async def plan_payment(
     if policy == ACCEPT:
         unit += notifications.owe_notification(paid, now_ms=now_ms)
     return paid, unit
+
+
+def plan_accepted(order: Order, payment: Payment, said: Said, *, now_ms: int) -> tuple[Order, list[Step]]:
+    """A person takes a payment that was held as the order's own. Its row exists and is the caller's to change.
+
+    What was paid takes the place of what was asked for: refunds, figures and the merchant's notification are of real
+    money. The order keeps its flag, which is the caller's too.
+    """
+    ordered = msgspec.structs.replace(order, amount_fen=payment.amount_fen)
+    paid = _paid(ordered, payment, said, is_late=not order.is_open, now_ms=now_ms)
+    paid = msgspec.structs.replace(paid, attention=order.attention)
+    return paid, [
+        held.correct_amount(order, amount_fen=payment.amount_fen),
+        rows.move_to_paid(paid, expected=order.state),
+        stats.count_payment(paid, now_ms=now_ms),
+        *_count_goods(paid, now_ms),
+        *notifications.owe_notification(paid, now_ms=now_ms),
+    ]
 
 
 async def _plan_return(deployment: Deployment, order: Order, payment: Payment, now_ms: int) -> tuple[Order, list[Step]]:

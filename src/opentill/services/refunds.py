@@ -1,5 +1,7 @@
 """Refunds: reserved before anything is sent, one number for life, settled only by what the wallet says (design 5)."""
 
+from collections.abc import Awaitable, Callable, Sequence
+
 import msgspec
 
 from opentill.base import numbers
@@ -21,7 +23,7 @@ from opentill.services.deployment import Deployment
 from opentill.services.notifications import REFUND, owe_notification
 from opentill.services.sales import count_refund
 from opentill.services.words import wallet_words
-from opentill.storage import history, notifications
+from opentill.storage import held, history, notifications
 from opentill.storage import orders as order_rows
 from opentill.storage import refunds as rows
 from opentill.storage.database import Step, StepFailed
@@ -40,12 +42,17 @@ _OF_THE_ORDER = frozenset({RefundCause.REQUESTED, RefundCause.LATE})
 _log = logger("refunds")
 
 
+Write = Callable[[Sequence[Step]], Awaitable[object]]
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A refund as asked for. `amount_fen` None: all that is left."""
 
     amount_fen: int | None
     reason: str
     local_refund_no: str
+    actor: str = ""
+    """Who of our people asked for it; empty: the integrator did."""
 
 
 async def find_repeat(deployment: Deployment, caller: Caller, order: Order, wanted: Wanted) -> Refund | None:
@@ -66,9 +73,12 @@ async def find_repeat(deployment: Deployment, caller: Caller, order: Order, want
     return found
 
 
-async def reserve(deployment: Deployment, caller: Caller, order: Order, wanted: Wanted) -> Refund:
+async def reserve(
+    deployment: Deployment, caller: Caller, order: Order, wanted: Wanted, *, write: Write | None = None
+) -> Refund:
     """Set the money aside and record the refund; nothing is sent yet.
 
+    `write`: does the unit instead of the database, for who has more to say in it (an audit entry); only adds steps.
     Raises: ORDER_NOT_PAID, REFUND_EXCEEDS_PAYMENT, REFUND_IN_PROGRESS, REFUND_REPEAT_DIFFERS, REFUND_CEILING.
     """
     for _ in range(MAX_RACES):
@@ -88,12 +98,17 @@ async def reserve(deployment: Deployment, caller: Caller, order: Order, wanted: 
                 order.order_no,
                 now_ms=refund.created_at_ms,
                 kind="REFUND_CREATED",
-                detail={"refund_no": refund.refund_no, "amount_fen": str(refund.amount_fen), "reason": refund.reason},
+                detail={
+                    "refund_no": refund.refund_no,
+                    "amount_fen": str(refund.amount_fen),
+                    "reason": refund.reason,
+                    **({"actor": wanted.actor} if wanted.actor else {}),
+                },
             ),
             *_ceiling(caller, refund),
         ]
         try:
-            await deployment.database.write(unit)
+            await (write or deployment.database.write)(unit)
         except StepFailed as failed:
             if failed.index >= 3:
                 raise GatewayError("REFUND_CEILING") from failed
@@ -265,11 +280,13 @@ async def _end_unit(
     }
     kind = f"REFUND_{ended.state.value}"
     unit = [rows.end(ended), _event(ended, now_ms, kind, detail)]
-    if ended.cause not in _OF_THE_ORDER:
-        return unit
     app_id, order_no, amount_fen = ended.app_id, ended.order_no, ended.amount_fen
     if ended.state is RefundState.FAILED:
-        return [*unit, order_rows.release_refund(app_id, order_no, amount_fen=amount_fen)]
+        return [*unit, *_gone_wrong(ended)]
+    # Another refund of the order that is stuck says so again when it is asked about next.
+    unit.append(held.calm_if(app_id, order_no, attention=STUCK))
+    if ended.cause not in _OF_THE_ORDER:
+        return unit
     after = msgspec.structs.replace(
         order,
         refunding_fen=order.refunding_fen - amount_fen,
@@ -284,6 +301,21 @@ async def _end_unit(
         *count_refund(order, amount_fen=amount_fen, now_ms=now_ms),
         *(owe_notification(after, now_ms=now_ms, kind=REFUND) if app.rules.notify_refunds else []),
     ]
+
+
+def _gone_wrong(failed: Refund) -> list[Step]:
+    """A refund that certainly does not happen. What nobody outside asked for needs a person again."""
+    app_id, order_no = failed.app_id, failed.order_no
+    if failed.cause is RefundCause.SURPLUS:
+        again = held.reopen(app_id, order_no, trade_no=failed.trade_no)
+        return [again, order_rows.flag(app_id, order_no, attention=failed.cause.value)]
+    steps = [
+        order_rows.release_refund(app_id, order_no, amount_fen=failed.amount_fen),
+        held.calm_if(app_id, order_no, attention=STUCK),
+    ]
+    if failed.cause is RefundCause.LATE:
+        steps.append(order_rows.flag(app_id, order_no, attention=failed.cause.value))
+    return steps
 
 
 def _event(refund: Refund, now_ms: int, kind: str, detail: dict[str, str]) -> Step:

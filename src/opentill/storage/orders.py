@@ -105,9 +105,12 @@ def begin_undoing(app_id: int, order_no: str, *, now_ms: int) -> Step:
 
 
 def flag(app_id: int, order_no: str, *, attention: str) -> Step:
-    """Mark an order as needing a person."""
+    """Mark an order as needing a person. Money that is held stays held, whatever else happens (design 5)."""
     return Step(
-        "UPDATE orders SET attention = $3 WHERE app_id = $1 AND order_no = $2", (app_id, order_no, attention), rows=1
+        "UPDATE orders SET attention = CASE WHEN attention = 'WRONG_AMOUNT' THEN attention ELSE $3 END "
+        "WHERE app_id = $1 AND order_no = $2",
+        (app_id, order_no, attention),
+        rows=1,
     )
 
 
