@@ -1,13 +1,12 @@
 """The auditor: checks after every step, and at the end, that no fen and no fact was lost or made up.
 
-It has a model of its own: what must be true is written here once more, from the design's words, and read from the
-files of both books. It calls nothing of the gateway's.
+It has a model of its own: what must be true is written here once more, from the design's words, and read from both
+books. It calls nothing of the gateway's.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -15,7 +14,7 @@ import msgspec
 
 from tests.clients import Reply, is_signed, string_to_sign
 from tests.simulation import cheap
-from tests.simulation.books import Books, OurNotification, OurOrder, OurPayment, OurRefund, WalletTrade
+from tests.simulation.books import Books, OurNotification, OurOrder, OurPayment, OurRefund, WalletRefund, WalletTrade
 from tests.simulation.loop import SimLoop
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ TABLE = {
 REFUND_TABLE = {"": {"PENDING", "SUCCEEDED"}, "PENDING": {"PENDING", "SUCCEEDED", "FAILED"}}
 NOTIFICATION_TABLE = {"": {"DUE"}, "DUE": {"DELIVERED", "DEAD"}}
 OPEN, UNPAID = {"CREATED", "WAITING"}, {"FAILED", "CLOSED", "REVERSED"}
+OPENING = {"open.pay.scan", "open.pay.h5", "open.pay.mp", "open.pay.barcode"}
 # Refunds of the order's own payment; a surplus goes back beside it.
 OF_THE_ORDER = {"REQUESTED", "LATE", "REVERSED"}
 STATUS = {"CREATED": "1", "WAITING": "1", "FAILED": "-2", "CLOSED": "-1"}
@@ -61,7 +61,7 @@ class Auditor:
 
     def __init__(
         self,
-        folder: Path,
+        books: Books,
         *,
         loop: SimLoop,
         now_ms: Callable[[], int],
@@ -73,7 +73,7 @@ class Auditor:
         self.broken: list[Broken] = []
         self.orders = 0
         self.changes = 0
-        self._books = Books(folder)
+        self._books = books
         self._loop = loop
         self._now_ms = now_ms
         self._tell = tell
@@ -86,6 +86,9 @@ class Auditor:
         self._accepted: Counter[tuple[str, bytes]] = Counter()
         self._codes: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
         self._dead_alarms: Counter[str] = Counter()
+        self._told: set[str] = set()
+        """Orders whose code, or page, a till has got: they can be paid."""
+        self._wallet_news = self._wallet_changes = 0
         self._has_news = True
         self._due: dict[str, int | None] = {}
 
@@ -96,6 +99,7 @@ class Auditor:
         if not self._has_news:
             return
         self._has_news = False
+        self._check_callbacks()
         changes = self._books.changes_since(self.changes)
         if not changes:
             return
@@ -141,9 +145,6 @@ class Auditor:
     def twin_next_due_ms(self) -> int | None:
         return self._books.twin_next_due_ms()
 
-    def close(self) -> None:
-        self._books.close()
-
     # --- what merchants are told
 
     def told(self, till: "SimTill", form: Mapping[str, str], reply: Reply) -> None:
@@ -154,7 +155,7 @@ class Auditor:
         if not reply.is_success:
             return
         command, data = form["command"], reply.data
-        if command in ("open.pay.scan", "open.pay.h5", "open.pay.barcode"):
+        if command in OPENING:
             self._check_opened(till, form, data)
         if command in ("open.pay.query", "open.pay.barcode"):
             self._check_status(till, data)
@@ -162,12 +163,16 @@ class Auditor:
             self._check_told_refund(till, data)
 
     def _check_opened(self, till: "SimTill", form: Mapping[str, str], data: Mapping[str, str]) -> None:
-        order = self._books.order(till.party.app_id, data["cbOrderNo"])
-        if order is None or order.local_order_no != form["local_order_no"]:
-            self.found("durable", data["cbOrderNo"], "the till was told of an order that is not stored")
+        named = self._books.orders_named(till.party.app_id, form["local_order_no"])
+        # open.pay.mp answers without a number of ours (protocol 4.4).
+        number = data.get("cbOrderNo") or (named[-1].order_no if named else "")
+        order = next((each for each in named if each.order_no == number), None)
+        if order is None:
+            self.found("durable", number, "the till was told of an order that is not stored")
             return
+        self._told.add(order.order_no)
         codes = self._codes[order.app_id, order.local_order_no]
-        codes.add(data["cbOrderNo"])
+        codes.add(number)
         if order.way != "BARCODE" and len(codes) > 1:
             self.found("duplicate", order.order_no, f"two orders under one number: {sorted(codes)}")
 
@@ -222,6 +227,16 @@ class Auditor:
 
     # --- after every step
 
+    def _check_callbacks(self) -> None:
+        """A wallet that heard success for a payment never tells of it again, so it must be in our books."""
+        if self._books.wallet_changes == self._wallet_changes:
+            return
+        self._wallet_changes = self._books.wallet_changes
+        for number, trade in self._books.told_since(self._wallet_news):
+            self._wallet_news = number
+            if not self._books.is_payment_known(trade.order_no, trade.trade_no):
+                self.found("callbacks", trade.order_no, f"the wallet heard success, and nothing was recorded: {trade}")
+
     def _check_move(self, kind: str, app_id: int, order_no: str, before: str, after: str) -> None:
         if kind == "order":
             self.orders += not before
@@ -236,21 +251,28 @@ class Auditor:
             self.found("states", order_no, f"a notification: {before} became {after}")
 
     def _check_ended(self, app_id: int, order_no: str, state: str) -> None:
-        """No order ends unpaid while its money is there, or while its code can still be paid."""
+        """No order ends unpaid while its money is there, or, unless a till wanted it, while its code can be paid."""
         order = self._books.order(app_id, order_no)
         assert order is not None
         now_ms = self._now_ms()
-        for trade in self._books.trades_of(self._numbers[app_id], order_no):
+        trades = self._books.trades_of(self._numbers[app_id], order_no)
+        # Failed is certain; the other ends may have been decided while the payment was on its way to us.
+        patience_ms = 0 if state == "FAILED" else ON_ITS_WAY_MS
+        for trade in trades:
             if trade.state == "PAID" and not trade.was_closed_before_paid and not trade.refunded_fen:
                 waited_ms = self._awake_ms(trade.paid_ms)
-                if waited_ms > ON_ITS_WAY_MS:
+                if waited_ms >= patience_ms:
                     self.found("ended", order_no, f"{state}, though it was paid {waited_ms / 1000} s ago: {trade}")
+            # What no till was told of nobody can pay; a refused charge leaves an open trade that nobody can pay.
             is_payable = trade.state in ("OPEN", "PASSWORD") and now_ms < trade.expires_ms
-            # What a till was never told nobody can pay; a refused charge leaves an open trade that nobody can pay.
-            if state == "CLOSED" and is_payable and (order.qr_text or order.way == "H5"):
+            if order.way == "BARCODE":
+                is_payable = trade.state == "PASSWORD"
+            elif state == "REVERSED":
+                is_payable = False
+            if is_payable and (order_no in self._told or order.way == "BARCODE"):
                 self.found("ended", order_no, f"{state}, though it can still be paid: {trade}")
         is_scannable = order.channel == 1 and self._books.code_lives_until_ms(order.qr_text) > now_ms
-        if state == "CLOSED" and is_scannable and not self._books.trades_of(self._numbers[app_id], order_no):
+        if state != "REVERSED" and is_scannable and not trades:
             self.found("ended", order_no, f"{state}, though its code can still be scanned")
 
     def _awake_ms(self, since_ms: int) -> int:
@@ -382,6 +404,8 @@ class Auditor:
         for trade in self._books.trades():
             self._check_trade(orders.get(trade.order_no), trade)
         self._check_refunds(orders, refunds)
+        payments = [each for order in orders.values() for each in self._books.payments(order.app_id, order.order_no)]
+        self._check_conserved(payments, refunds.values())
 
     def _check_notified(self, order: OurOrder) -> None:
         shop = self._shops[order.app_id]
@@ -419,6 +443,7 @@ class Auditor:
         at_wallets = {each.out_refund_no: each for each in self._books.wallet_refunds()}
         for refund in refunds.values():
             if refund.cause == "REVERSED":
+                self._check_undone(refund, at_wallets.values())
                 continue
             found = at_wallets.get(refund.refund_no)
             is_back = found is not None and found.state == "SUCCESS"
@@ -444,6 +469,34 @@ class Auditor:
                     self.found("refunds", order_no, f"given back by the wallet, and not in our books: {found}")
             elif found.out_refund_no not in refunds:
                 self.found("refunds", order_no, f"a refund that our books do not have: {found}")
+
+    def _check_undone(self, refund: OurRefund, at_wallets: Iterable[WalletRefund]) -> None:
+        """What we say that a wallet gave back by undoing a charge it did give back, to the fen."""
+        back_fen = sum(
+            each.amount_fen for each in at_wallets if each.is_reversal and each.out_trade_no == refund.trade_no
+        )
+        if back_fen != refund.wallet_fen:
+            self.found("refunds", refund.order_no, f"the wallet undid {back_fen} fen: {refund}")
+
+    def _check_conserved(self, payments: Sequence[OurPayment], refunds: Iterable[OurRefund]) -> None:
+        """Per wallet: what payers paid for trades that we know of, less what went back to them, is what we say."""
+        known = {each.channel_trade_no for each in payments if each.role != "WRONG_AMOUNT"}
+        paid = {trade.out_trade_no: trade for trade in self._books.trades() if trade.trade_no in known}
+        theirs = Counter({trade.channel: 0 for trade in paid.values()})
+        ours = theirs.copy()
+        for trade in paid.values():
+            theirs[trade.channel] += trade.total_fen
+        for back in self._books.wallet_refunds():
+            if back.out_trade_no in paid and back.state == "SUCCESS":
+                theirs[paid[back.out_trade_no].channel] -= back.amount_fen
+        for payment in payments:
+            if payment.channel_trade_no in known:
+                ours[payment.channel] += payment.amount_fen
+        for refund in refunds:
+            if refund.state == "SUCCEEDED":
+                ours[refund.channel] -= refund.wallet_fen
+        if theirs != ours:
+            self.found("conserved", "", f"at the wallets are {dict(theirs)} fen, in our books {dict(ours)}")
 
 
 def _is_trouble(trace: str) -> bool:

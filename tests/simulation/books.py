@@ -1,7 +1,6 @@
-"""What the auditor reads: our books and the wallets', straight from the files, with SQL of its own."""
+"""What the auditor reads: our books and the wallets', from the databases, with SQL of its own."""
 
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -128,25 +127,16 @@ _REFUND = ", ".join(OurRefund.__struct_fields__)
 
 
 class Books:
-    """Both files, read only."""
+    """Both, only read."""
 
-    def __init__(self, folder: Path) -> None:
-        self._ours = sqlite3.connect(folder / "opentill.sqlite3", isolation_level=None)
-        self._ours.execute("PRAGMA query_only = ON")
-        self._theirs: sqlite3.Connection | None = None
-        self._twin_file = folder / "twin.sqlite3"
-
-    def close(self) -> None:
-        self._ours.close()
-        if self._theirs is not None:
-            self._theirs.close()
+    def __init__(self, ours: sqlite3.Connection, wallets: sqlite3.Connection) -> None:
+        self._ours = ours
+        self._wallets = wallets
 
     @property
-    def _wallets(self) -> sqlite3.Connection:
-        if self._theirs is None:
-            self._theirs = sqlite3.connect(self._twin_file, isolation_level=None)
-            self._theirs.execute("PRAGMA query_only = ON")
-        return self._theirs
+    def wallet_changes(self) -> int:
+        """Goes up whenever something is written to the wallets' books."""
+        return self._wallets.total_changes
 
     # --- ours
 
@@ -167,6 +157,10 @@ class Books:
     def orders_named(self, app_id: int, local_order_no: str) -> list[OurOrder]:
         sql = f"SELECT {_ORDER} FROM orders WHERE app_id = ? AND local_order_no = ? ORDER BY attempt"
         return [OurOrder(*row) for row in self._ours.execute(sql, (app_id, local_order_no))]
+
+    def is_payment_known(self, order_no: str, channel_trade_no: str) -> bool:
+        sql = "SELECT 1 FROM payments WHERE order_no = ? AND channel_trade_no = ?"
+        return self._ours.execute(sql, (order_no, channel_trade_no)).fetchone() is not None
 
     def payments(self, app_id: int, order_no: str) -> list[OurPayment]:
         sql = (
@@ -239,6 +233,12 @@ class Books:
 
     def trades(self) -> list[WalletTrade]:
         return [WalletTrade(*row) for row in self._wallets.execute(f"SELECT {_TRADE} FROM trades ORDER BY id")]
+
+    def told_since(self, number: int) -> list[tuple[int, WalletTrade]]:
+        """Number and trade of each payment that a wallet told us of and heard success for."""
+        columns = ", ".join(f"t.{name}" for name in WalletTrade.__struct_fields__)
+        sql = f"SELECT s.n, {columns} FROM sim_told s JOIN trades t ON t.id = s.trade_id WHERE s.n > ? ORDER BY s.n"
+        return [(row[0], WalletTrade(*row[1:])) for row in self._wallets.execute(sql, (number,))]
 
     def wallet_refunds(self) -> list[WalletRefund]:
         sql = (

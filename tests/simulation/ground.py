@@ -1,11 +1,11 @@
 """What every world starts from: a migrated database with three merchants, and wallets' books that know them.
 
-Made once per run; a world copies the two files.
+Made once per run; a world copies both.
 """
 
 import asyncio
 import contextlib
-import shutil
+import logging
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 from pydantic import SecretStr
 
 from opentill.base.clock import MovableClock, frozen
@@ -26,6 +27,7 @@ from opentill.storage.database import ensure_schema
 from opentill.twin.app import Twin
 from opentill.twin.merchants import AlipayAccount, WechatAccount
 from tests.simulation.chance import drawn_from
+from tests.simulation.memory import image_of
 from tests.twin.world import NOON_MS
 
 MERCHANTS = 3
@@ -61,6 +63,13 @@ CREATE TRIGGER sim_8 AFTER UPDATE OF state ON notifications WHEN old.state <> ne
     VALUES ('notification', new.app_id, new.order_no, old.state, new.state); END;
 """
 
+# What the wallets think that we know: we have answered success.
+_WALLET_WATCHERS = """
+CREATE TABLE sim_told (n INTEGER PRIMARY KEY, trade_id INT);
+CREATE TRIGGER sim_1 AFTER UPDATE OF state ON callbacks WHEN new.state = 'DONE' AND new.kind = 'pay' BEGIN
+    INSERT INTO sim_told (trade_id) VALUES (new.trade_id); END;
+"""
+
 
 class Party(msgspec.Struct, frozen=True, kw_only=True):
     """A merchant as its till knows it, and its numbers at the wallets."""
@@ -71,6 +80,7 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
     operator_id: str
     alipay_app_id: str
     mchid: str
+    appid: str
 
     def account_number(self, channel: int) -> str:
         return self.alipay_app_id if channel == 1 else self.mchid
@@ -78,36 +88,20 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Ground:
-    """`database` and `books` are files to copy."""
+    """`database` and `books` are images of both files."""
 
-    folder: Path
     parties: tuple[Party, ...]
     settings: Settings
     commands: dict[str, Command]
     platform_key: Any
-
-    @property
-    def database(self) -> Path:
-        return self.folder / "opentill.sqlite3"
-
-    @property
-    def books(self) -> Path:
-        return self.folder / "twin.sqlite3"
-
-    @contextlib.contextmanager
-    def copied(self) -> Iterator[Path]:
-        """A folder with copies of both files, gone afterwards."""
-        with tempfile.TemporaryDirectory(prefix="world-", dir=self.folder) as name:
-            for file in (self.database, self.books):
-                shutil.copyfile(file, Path(name) / file.name)
-            yield Path(name)
+    database: bytes
+    books: bytes
 
 
 @contextlib.contextmanager
 def ground() -> Iterator["Ground"]:
-    """The ground of this run, in memory where the machine offers it."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="opentill-sim-", dir=memory if memory.is_dir() else None) as name:
+    """The ground of this run."""
+    with tempfile.TemporaryDirectory(prefix="opentill-sim-") as name:
         folder = Path(name)
         settings = Settings(
             database_url=f"sqlite:///{folder / 'opentill.sqlite3'}",
@@ -120,11 +114,15 @@ def ground() -> Iterator["Ground"]:
             wechat_api_base_url=f"{TWIN}/wechat",
             notify_allow_networks=(ip_network("127.0.0.0/8"),),
         )
+        # What the administration tells is nobody's affair here.
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
         with drawn_from(0):
             parties, platform_key = asyncio.run(_prepare(folder, settings))
-        with contextlib.closing(sqlite3.connect(folder / "opentill.sqlite3")) as connection:
-            connection.executescript(_WATCHERS)
-        yield Ground(folder, parties, settings, load_commands(), platform_key)
+        for name, watchers in (("opentill", _WATCHERS), ("twin", _WALLET_WATCHERS)):
+            with contextlib.closing(sqlite3.connect(folder / f"{name}.sqlite3")) as connection:
+                connection.executescript(watchers)
+        database, books = (image_of(folder / f"{name}.sqlite3") for name in ("opentill", "twin"))
+    yield Ground(parties, settings, load_commands(), platform_key, database, books)
 
 
 async def _prepare(folder: Path, settings: Settings) -> tuple[tuple[Party, ...], Any]:
@@ -181,6 +179,7 @@ async def _party(administration: Any, twin: Twin, number: int) -> Party:
         operator_id=operator_id,
         alipay_app_id=alipay.app_id,
         mchid=wechat.mchid,
+        appid=wechat.appid,
     )
 
 

@@ -186,7 +186,7 @@ class Customers:
                 middle = f"{deal.number:02d}" if deal.channel == 1 else ""
                 return common | {"barcode": f"{head}{middle}{deal.behaviour}"}
             case "mp":
-                return common | {"sub_app_id": "wx0123456789abcdef", "open_id": f"openid{deal.number}"}
+                return common | {"sub_app_id": self._till.party.appid, "open_id": "openid-alice"}
         return common
 
     def _take(self, reply: Reply) -> None:
@@ -218,6 +218,7 @@ class Customers:
     async def _pay(self, act: Act) -> None:
         code = await self._code_for(act.text)
         if code:
+            await self._stage.sleep_until(self._stage.now_ms() + act.think_ms)
             await self._twin("/api/pay", qr_code=code, payer=act.text)
 
     async def _fail_to_pay(self, act: Act) -> None:

@@ -19,11 +19,11 @@ from opentill.commands.registry import Command
 from opentill.services.access import Parties
 from opentill.services.deployment import Deployment
 from opentill.storage.database import DatabaseUnavailable, OutcomeUnknown, Row, Step, Value
-from opentill.storage.sqlite import InlineSqliteDatabase
 from opentill.web import callbacks
 from opentill.web.gateway import Gateway
 from tests.simulation import cheap
 from tests.simulation.loop import OWNER, SimClock, SimLoop, WorkEvent
+from tests.simulation.memory import MemoryDatabase
 from tests.simulation.network import Connection, Network, Request, SimOutbound, context_of, run_app
 
 
@@ -32,9 +32,7 @@ class SimDatabase:
 
     dialect: Literal["sqlite"] = "sqlite"
 
-    def __init__(
-        self, inner: InlineSqliteDatabase, loop: SimLoop, trouble: "Trouble", committed: Callable[[], None]
-    ) -> None:
+    def __init__(self, inner: MemoryDatabase, loop: SimLoop, trouble: "Trouble", committed: Callable[[], None]) -> None:
         self._inner = inner
         self._loop = loop
         self._trouble = trouble
@@ -49,7 +47,7 @@ class SimDatabase:
         if is_unknown and self._trouble.is_undone():
             raise OutcomeUnknown("the connection was lost before the commit")
         try:
-            answer = await self._inner.write(unit)
+            answer = self._inner.write(unit)
         finally:
             self._committed()
             await self._loop.io()
@@ -62,7 +60,7 @@ class SimDatabase:
     async def read(self, sql: str, *args: Value) -> list[Row]:
         await self._loop.io()
         self._check()
-        return await self._inner.read(sql, *args)
+        return self._inner.read(sql, args)
 
     async def read_one(self, sql: str, *args: Value) -> Row | None:
         rows = await self.read(sql, *args)
@@ -75,12 +73,8 @@ class SimDatabase:
         self.fence()
 
     def fence(self) -> None:
-        """From now on every call is refused, and the file is let go of."""
-        if not self._is_fenced:
-            self._is_fenced = True
-            writer, self._inner._writer = self._inner._writer, None
-            assert writer is not None
-            writer.close()
+        """From now on every call is refused."""
+        self._is_fenced = True
 
     def _check(self) -> None:
         if self._is_fenced:
@@ -119,7 +113,7 @@ class Surroundings:
     sealer: Sealer
     commands: dict[str, Command]
     trouble: Trouble
-    open_database: Callable[[], InlineSqliteDatabase]
+    database: MemoryDatabase
     platform_key: Any
     is_cheap: bool
     committed: Callable[[], None]
@@ -139,7 +133,7 @@ class Process:
         self._tasks: list[asyncio.Task[Any]] = []
         self._connections: dict[Connection, None] = {}
         self.context: Context = context_of(self, OWNER)
-        self.database = SimDatabase(around.open_database(), around.loop, around.trouble, around.committed)
+        self.database = SimDatabase(around.database, around.loop, around.trouble, around.committed)
         self.outbound = SimOutbound(around.network, name)
         self.deployment = self._deployment()
         self.worker = worker_of(self.deployment)

@@ -1,5 +1,6 @@
 """What happens in a world, as values: a seed makes a scenario, and a scenario can be made smaller."""
 
+from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -49,6 +50,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     fen: int = 0
     text: str = ""
+    think_ms: int = 0
+    """How long a payer looks at the code before paying."""
 
 
 class Deal(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +111,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is decided before the world begins; `seed` decides the rest."""
 
     seed: int
+    shuffle: int = 0
+    """Another number: the same events in another order."""
     merchants: tuple[Merchant, ...]
     deals: tuple[Deal, ...]
     weather: Weather
@@ -123,6 +128,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     database_unavailable: float = 0.0
     database_unknown: float = 0.0
 
+    def stream(self, name: str) -> Random:
+        """A source of chance for one purpose in this scenario's world."""
+        return stream(self.seed, f"{name}/{self.shuffle}" if self.shuffle else name)
+
 
 def scenario_of(seed: int, *, orders: int = 40) -> Scenario:
     """The scenario of a seed: some calm, most with some trouble, some with all of it."""
@@ -130,7 +139,7 @@ def scenario_of(seed: int, *, orders: int = 40) -> Scenario:
     trouble = chance.choice((0, 1, 1, 1, 2, 2, 3))
     span_ms = chance.choice((1, 3, 10)) * MINUTE_MS
     merchants = tuple(_merchant(chance, span_ms) for _ in range(3))
-    deals = tuple(_deal(chance, number, span_ms) for number in range(orders))
+    deals = tuple(_deal(chance, number, span_ms, merchants) for number in range(orders))
     has_crashes = trouble > 0 and chance.random() < 0.6
     return Scenario(
         seed=seed,
@@ -162,15 +171,17 @@ def _merchant(chance: Random, span_ms: int) -> Merchant:
     return Merchant(shop=shop, mended_at_ms=mended_at_ms, rules=rules)
 
 
-def _deal(chance: Random, number: int, span_ms: int) -> Deal:
+def _deal(chance: Random, number: int, span_ms: int, merchants: Sequence[Merchant]) -> Deal:
     way = chance.choices(("scan", "barcode", "h5", "mp"), (50, 25, 15, 10))[0]
     amount_fen = chance.choice((1, 2, 99, 100, 1234, chance.randrange(1, 100_000), chance.randrange(1, 10_000_000)))
+    merchant = chance.randrange(len(merchants))
+    life_ms = merchants[merchant].rules.order_life_ms
     channel = WECHAT if way == "mp" else chance.choice((ALIPAY, WECHAT))
     return Deal(
         number=number,
         seed=chance.getrandbits(48),
         at_ms=chance.randrange(span_ms),
-        merchant=chance.randrange(3),
+        merchant=merchant,
         way=way,
         channel=channel,
         amount_fen=amount_fen,
@@ -179,25 +190,30 @@ def _deal(chance: Random, number: int, span_ms: int) -> Deal:
         behaviour=chance.choices(("1234", "0001", "0002", "0003"), (55, 20, 10, 15))[0],
         is_notified=chance.random() < 0.95,
         patience=chance.choice(("retry", "retry", "ask", "leave")),
-        acts=tuple(sorted(_acts(chance, way, amount_fen), key=lambda act: act.after_ms)),
+        acts=tuple(sorted(_acts(chance, way, amount_fen, life_ms), key=lambda act: act.after_ms)),
     )
 
 
-def _acts(chance: Random, way: str, amount_fen: int) -> list[Act]:
+def _acts(chance: Random, way: str, amount_fen: int, life_ms: int) -> list[Act]:
     acts = []
-    pay_at_ms = chance.choice((2_000, 5_000, 20_000, 100_000, 119_990, 200_000, 300_000, 400_000, 700_000))
-    pay_at_ms += chance.randrange(1_000)
+    # Soon, or about when the order is closed, or when its code is dead.
+    pay_at_ms = chance.choice((2_000, 2_000, 5_000, 20_000, 60_000, 100_000, life_ms, life_ms + 119_000))
+    pay_at_ms += chance.randrange(-1_000, 1_000)
     if way == "barcode":
+        # A minute after the charge it is undone: there and at a reverse the password may come at the very moment.
+        pay_at_ms = chance.choice((chance.randrange(1_000, 90_000), 60_000 + chance.randrange(-500, 2_500)))
         if chance.random() < 0.8:
             kind = "password" if chance.random() < 0.9 else "wrong_password"
-            acts.append(Act(after_ms=chance.randrange(1_000, 90_000), kind=kind))
+            acts.append(Act(after_ms=pay_at_ms, kind=kind))
+        if chance.random() < 0.2:
+            acts.append(Act(after_ms=pay_at_ms + chance.randrange(-500, 200), kind="reverse"))
     else:
         if chance.random() < 0.85:
-            acts.append(Act(after_ms=pay_at_ms, kind="pay", text="alice"))
+            acts.append(_payment(chance, pay_at_ms, "alice"))
         if chance.random() < 0.1:
             acts.append(Act(after_ms=chance.randrange(pay_at_ms), kind="fail_to_pay", text="alice"))
         if chance.random() < (0.5 if way == "h5" else 0.1):
-            acts.append(Act(after_ms=max(0, pay_at_ms + chance.randrange(-3_000, 9_000)), kind="pay", text="bob"))
+            acts.append(_payment(chance, max(0, pay_at_ms + chance.randrange(-3_000, 9_000)), "bob"))
     for _ in range(chance.choice((0, 0, 1, 3))):
         acts.append(Act(after_ms=chance.randrange(2 * pay_at_ms), kind="query"))
     if chance.random() < 0.15:
@@ -209,6 +225,11 @@ def _acts(chance: Random, way: str, amount_fen: int) -> list[Act]:
     if chance.random() < 0.5:
         acts += _refunds(chance, pay_at_ms, amount_fen)
     return acts
+
+
+def _payment(chance: Random, at_ms: int, payer: str) -> Act:
+    think_ms = min(at_ms, chance.choice((0, 1_000, 10_000, 30_000)))
+    return Act(after_ms=at_ms - think_ms, kind="pay", text=payer, think_ms=think_ms)
 
 
 def _refunds(chance: Random, pay_at_ms: int, amount_fen: int) -> list[Act]:

@@ -3,9 +3,8 @@
 import asyncio
 import gc
 import itertools
-import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,17 @@ import structlog
 from opentill.base.errors import GatewayError
 from opentill.cli.wiring import sealer_of
 from opentill.services.deployment import Deployment
-from opentill.storage.database import DatabaseUnavailable
-from opentill.storage.sqlite import InlineSqliteDatabase
+from opentill.storage.database import DatabaseUnavailable, Step
 from opentill.twin import app as twin_app
 from opentill.twin import coupons, payers
 from opentill.twin.app import Twin
 from tests.simulation import cheap
 from tests.simulation.auditor import Auditor, Broken
-from tests.simulation.books import WORK
-from tests.simulation.chance import drawn_from, stream
+from tests.simulation.books import WORK, Books
+from tests.simulation.chance import drawn_from
 from tests.simulation.ground import TWIN, Ground
 from tests.simulation.loop import NEVER_US, SimClock, SimLoop
+from tests.simulation.memory import MemoryBooks, MemoryDatabase
 from tests.simulation.network import AppHost, Connection, Network, Request, SimOutbound, Weather
 from tests.simulation.people import BUYERS, Customers, Shop, SimTill
 from tests.simulation.process import Process, Surroundings, Trouble
@@ -41,6 +40,8 @@ OPEN_AT_MOST_MS = 30 * 60_000
 LONGEST_LIFE_MS = 60 * 3_600_000
 MAX_STEPS = 3_000_000
 """A world that goes on for ever is broken too."""
+CRASHED = frozenset({"world", "loop"})
+"""Rules under which a world that broke by itself is found; all others are the auditor's."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,9 +58,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_world(on: Ground, scenario: Scenario, *, is_cheap: bool = True, tells: bool = False) -> Report:
     """Live through `scenario`. `tells`: keep the story of what happened."""
-    loop = SimLoop(stream(scenario.seed, "schedule"))
-    with on.copied() as folder, drawn_from(scenario.seed), _collected_at_the_end():
-        world = World(on, scenario, loop, folder, is_cheap=is_cheap, tells=tells)
+    loop = SimLoop(scenario.stream("schedule"))
+    with drawn_from(scenario.seed), _collected_at_the_end():
+        world = World(on, scenario, loop, is_cheap=is_cheap, tells=tells)
         try:
             loop.run_until_complete(world.live())
         except Exception as error:
@@ -82,28 +83,22 @@ def _collected_at_the_end() -> Iterator[None]:
 class World:
     """Wires everybody up and moves them through the scenario."""
 
-    def __init__(
-        self, on: Ground, scenario: Scenario, loop: SimLoop, folder: Path, *, is_cheap: bool, tells: bool
-    ) -> None:
+    def __init__(self, on: Ground, scenario: Scenario, loop: SimLoop, *, is_cheap: bool, tells: bool) -> None:
         self._on = on
         self._scenario = scenario
         self._loop = loop
-        self._folder = folder
+        self.database, self.books = MemoryDatabase(on.database), MemoryBooks(on.books)
         self._is_cheap = is_cheap
         self._story: list[str] | None = [] if tells else None
-        self._chance = stream(scenario.seed, "world")
+        self._chance = scenario.stream("world")
         self._names = itertools.count(1)
         self._processes: list[Process] = []
         self._is_calm = False
         self._crashes = 0
         self.clock = SimClock(loop, start_ms=NOON_MS)
-        self.network = Network(
-            loop, stream(scenario.seed, "network"), scenario.weather, tell=self.tell if tells else None
-        )
-        _set_rules(folder / "opentill.sqlite3", on, scenario)
-        self.trouble = Trouble(
-            stream(scenario.seed, "trouble"), scenario.database_unavailable, scenario.database_unknown
-        )
+        self.network = Network(loop, scenario.stream("network"), scenario.weather, tell=self.tell if tells else None)
+        _set_rules(self.database, on, scenario)
+        self.trouble = Trouble(scenario.stream("trouble"), scenario.database_unavailable, scenario.database_unknown)
         self._around = Surroundings(
             loop=loop,
             clock=self.clock,
@@ -112,17 +107,20 @@ class World:
             sealer=sealer_of(on.settings),
             commands=on.commands,
             trouble=self.trouble,
-            open_database=lambda: InlineSqliteDatabase(folder / "opentill.sqlite3"),
+            database=self.database,
             platform_key=cheap.private("platform") if is_cheap else on.platform_key,
             is_cheap=is_cheap,
             committed=self._committed,
             when_crashed=self._restart,
         )
-        with patch.object(twin_app, "Outbound", lambda: SimOutbound(self.network, "twin")):
-            self.twin = Twin(data_file=folder / "twin.sqlite3", clock=self.clock, base_url=TWIN)
+        with (
+            patch.object(twin_app, "Outbound", lambda: SimOutbound(self.network, "twin")),
+            patch.object(twin_app, "Books", lambda _: self.books),
+        ):
+            self.twin = Twin(data_file=Path(), clock=self.clock, base_url=TWIN)
         till_road = SimOutbound(self.network, "till")
         self.shops = [
-            Shop(self, party, merchant, stream(scenario.seed, f"shop {party.app_id}"), NOON_MS)
+            Shop(self, party, merchant, scenario.stream(f"shop {party.app_id}"), NOON_MS)
             for party, merchant in zip(on.parties, scenario.merchants, strict=True)
         ]
         self.tills = [
@@ -132,9 +130,14 @@ class World:
         self.network.hosts |= {"gateway": _Balancer(self), "twin": AppHost(loop, self.twin.app)}
         self.network.hosts |= {shop.name: shop for shop in self.shops}
         self.auditor = Auditor(
-            folder, loop=loop, now_ms=self.clock.now_ms, shops=self.shops, tills=self.tills, tell=self.tell,
+            Books(self.database.connection, self.books.connection),
+            loop=loop,
+            now_ms=self.clock.now_ms,
+            shops=self.shops,
+            tills=self.tills,
+            tell=self.tell,
             platform_key=None if is_cheap else on.platform_key.public_key(),
-        )  # fmt: skip
+        )
         self.observer = self.auditor
         loop.when_idle = self._when_idle
         loop.next_due_us = self._next_due_us
@@ -203,8 +206,8 @@ class World:
     def close(self) -> None:
         for process in self._processes:
             process.database.fence()
-        self.twin._context.books.close()
-        self.auditor.close()
+        self.database.close()
+        self.books.connection.close()
         for problem in self._loop.problems:
             self.auditor.found("loop", "", problem)
         for task in asyncio.all_tasks(self._loop):
@@ -245,6 +248,7 @@ class World:
         scenario = self._scenario
         for payer, buyer_id in BUYERS.items():
             payers.remember(self.twin._context.books, wallet="alipay", identifiers=(buyer_id,), payer=payer)
+            payers.remember(self.twin._context.books, wallet="wechat", identifiers=(f"openid-{payer}",), payer=payer)
         for fault in scenario.twin_faults:
             self.twin.faults.add(
                 wallet=fault.wallet, operation=fault.operation, fault=fault.fault, rate=fault.rate, seed=fault.seed,
@@ -328,13 +332,10 @@ class _Balancer:
         return process is not None and process.serve(request, connection)
 
 
-def _set_rules(database: Path, on: Ground, scenario: Scenario) -> None:
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        for party, merchant in zip(on.parties, scenario.merchants, strict=True):
-            rules = msgspec.structs.replace(merchant.rules, default_notify_url="")
-            connection.execute(
-                "UPDATE apps SET rules = ? WHERE app_id = ?", (msgspec.json.encode(rules).decode(), party.app_id)
-            )
+def _set_rules(database: MemoryDatabase, on: Ground, scenario: Scenario) -> None:
+    for party, merchant in zip(on.parties, scenario.merchants, strict=True):
+        rules = msgspec.json.encode(msgspec.structs.replace(merchant.rules, default_notify_url="")).decode()
+        database.write([Step("UPDATE apps SET rules = $1 WHERE app_id = $2", (rules, party.app_id))])
 
 
 def _capture_logs(logged: Callable[[dict[str, Any]], None]) -> None:
