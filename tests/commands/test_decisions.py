@@ -318,6 +318,7 @@ async def test_asking_by_hand_brings_a_refund_to_its_end() -> None:
     async with world() as w:
         order = await w.order(await paid(w, amount=1000))
         await fault(w, 1, "refund", "lost_reply")
+        await fault(w, 1, "refund_callback", "callback_never", times=9)
         pending = await w.meanwhile(acting.refund(w.deployment, order, amount_fen=None, reason="", token="1", by=ANN))
 
         found = await acting.ask_now(w.deployment, await w.order(order.order_no), by=ANN)
