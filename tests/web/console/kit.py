@@ -73,29 +73,38 @@ class Console:
         self, path: str, form: Mapping[str, str | Sequence[str]] | None = None, *, as_: As = Role.OWNER, **headers: str
     ) -> Answer:
         """Send a form, with the right token unless it names a `csrf_token` itself."""
-        owner = f"session:{sessions.token_hash(await self.token_of(as_))}" if as_ is not None else f"guest:{GUEST}"
-        fields = {"csrf_token": self.cookies.csrf_token(owner), **(form or {})}
+        fields = {"csrf_token": await self.csrf_token(as_), **(form or {})}
         pairs = [
             (name, value) for name, given in fields.items() for value in ([given] if isinstance(given, str) else given)
         ]
         return await self.send("POST", path, as_=as_, headers=headers, data=aiohttp.FormData(pairs))
 
     async def send(
-        self, method: str, path: str, *, as_: As = None, headers: Mapping[str, str] | None = None, **more: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        as_: As = None,
+        headers: Mapping[str, str] | None = None,
+        reads: bool = True,
+        **more: Any,
     ) -> Answer:
-        """Any request; nothing is added but the cookies."""
+        """Any request; nothing is added but the cookies. `reads=False`: not its body, for streams without an end."""
         jar = {self.cookies.guest_name: GUEST}
         if as_ is not None:
             jar[self.cookies.session_name] = await self.token_of(as_)
-        named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
-        async with (
-            aiohttp.ClientSession(cookies=jar, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
-            http.request(
-                method, f"{self.world.base_url}/console{path}", headers=named, allow_redirects=False, **more
-            ) as reply,
-        ):
+        sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
+        sent |= {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        async with self.world.http.request(
+            method, f"{self.world.base_url}/console{path}", headers=sent, allow_redirects=False, **more
+        ) as reply:
             set_cookies = {name: morsel.value for name, morsel in reply.cookies.items()}
-            return Answer(reply.status, await reply.text(), reply.headers, set_cookies)
+            return Answer(reply.status, await reply.text() if reads else "", reply.headers, set_cookies)
+
+    async def csrf_token(self, as_: As) -> str:
+        """What a form of theirs has to bring along."""
+        owner = f"session:{sessions.token_hash(await self.token_of(as_))}" if as_ is not None else f"guest:{GUEST}"
+        return self.cookies.csrf_token(owner)
 
     async def token_of(self, as_: As) -> str:
         """The session of somebody with these rights, who is made when there is nobody yet."""

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from opentill.services.deployment import Deployment
-from opentill.web.console import api, audit_pages, devices, home, profile, signin, users
+from opentill.web.console import api, audit_pages, devices, home, integration, profile, signin, users
 from opentill.web.console.cookies import Cookies
 from opentill.web.console.door import PREFIX, ConsolePage, House, NavGroup, NavItem
 from opentill.web.console.formats import FILTERS
@@ -34,6 +34,7 @@ def all_pages(deployment: Deployment) -> list[ConsolePage]:
         *users.pages(deployment),
         *audit_pages.pages(deployment),
         *devices.pages(deployment),
+        *integration.pages(deployment),
     ]
 
 
@@ -47,6 +48,10 @@ def routes(deployment: Deployment) -> list[BaseRoute]:
         assert isinstance(error, HTTPException)
         return await guard.problem(request, error.status_code, headers=error.headers)
 
+    async def failed(request: Request, _: Exception) -> Response:
+        """The server logs what it was; here it is only told that it happened."""
+        return await guard.problem(request, 500)
+
     app = Starlette(
         routes=[
             *api.routes(deployment, guard.signed_in),
@@ -55,7 +60,7 @@ def routes(deployment: Deployment) -> list[BaseRoute]:
                 for page in pages
             ),
         ],
-        exception_handlers={HTTPException: refused},
+        exception_handlers={HTTPException: refused, Exception: failed},
     )
     app.router.redirect_slashes = False
     return [Route(PREFIX, _to_home, methods=["GET"]), Mount(PREFIX, app=with_headers(app))]

@@ -30,7 +30,7 @@ from opentill.web.source import source_ip
 MAX_BODY_BYTES = 262_144
 MAX_FIELDS = 2_000
 PASSWORD_PATH = "/profile/password"  # noqa: S105 - a path
-PROBLEMS = (400, 403, 404, 405, 413, 503)
+PROBLEMS = (400, 403, 404, 405, 413, 500, 503)
 """Statuses with a text of their own; the rest is told like 400."""
 
 _log = logger("console")

@@ -1,0 +1,121 @@
+"""Every route of the console with what it takes to come there. Written by hand, so that a slip in the code shows.
+
+A route that names something, in its path or in a field of its form, says how to make one that belongs to the other
+merchant (`theirs`, `their_form`): nobody of the test merchant may learn that it exists, its own people may.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from opentill.domain.people import Permission, Role
+from opentill.services import devices
+from opentill.services.devices import Actor
+from tests.web.console.kit import OTHER_MERCHANT_ID, Console, at
+
+OPEN, SIGNED_IN = "open to everybody", "any signed-in person"
+Theirs = Callable[[Console], Awaitable[str]]
+TheirForm = Callable[[Console], Awaitable[dict[str, str]]]
+P = Permission
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route. `everywhere`: the permission is needed at every merchant. `streams`: its answer has no end."""
+
+    method: str
+    path: str
+    needs: Permission | str
+    theirs: Theirs | None = None
+    their_form: TheirForm | None = None
+    everywhere: bool = False
+    streams: bool = False
+
+
+async def their_user(c: Console) -> str:
+    """Somebody who works at the other merchant alone."""
+    return str(await c.user_of(at(Role.READER, OTHER_MERCHANT_ID), login="theirs"))
+
+
+def of_user(path: str) -> Theirs:
+    async def made(c: Console) -> str:
+        return path.format(await their_user(c))
+
+    return made
+
+
+async def their_store(c: Console) -> int:
+    """The one the other merchant came with."""
+    return await c.world.number("SELECT store_id FROM stores WHERE merchant_id = $1", OTHER_MERCHANT_ID)
+
+
+async def their_device_form(c: Console) -> dict[str, str]:
+    return {"store_id": str(await their_store(c)), "name": "till"}
+
+
+def of_device(path: str) -> Theirs:
+    async def made(c: Console) -> str:
+        device_id = await devices.add(
+            c.world.deployment,
+            merchant_id=OTHER_MERCHANT_ID,
+            store_id=await their_store(c),
+            name=secrets.token_hex(8),
+            actor=Actor("test", ""),
+        )
+        return path.format(device_id)
+
+    return made
+
+
+def of_cashier(path: str) -> Theirs:
+    async def made(c: Console) -> str:
+        operator_id = await c.world.administration.add_operator(
+            "theirs", merchant_id=OTHER_MERCHANT_ID, store_id=await their_store(c), account_ids=[]
+        )
+        return path.format(operator_id)
+
+    return made
+
+
+ACCESS = (
+    Row("GET", "/", SIGNED_IN),
+    Row("GET", "/sign-in", OPEN),
+    Row("POST", "/sign-in", OPEN),
+    Row("POST", "/sign-out", SIGNED_IN),
+    Row("GET", "/start", OPEN),
+    Row("POST", "/start", OPEN),
+    Row("GET", "/profile", SIGNED_IN),
+    Row("GET", "/profile/password", SIGNED_IN),
+    Row("POST", "/profile/password", SIGNED_IN),
+    Row("GET", "/profile/totp", SIGNED_IN),
+    Row("POST", "/profile/totp", SIGNED_IN),
+    Row("POST", "/profile/totp/remove", SIGNED_IN),
+    Row("POST", "/profile/sessions/end", SIGNED_IN),
+    Row("GET", "/users", P.USERS_MANAGE),
+    Row("POST", "/users", P.USERS_MANAGE),
+    Row("GET", "/users/new", P.USERS_MANAGE),
+    Row("GET", "/users/{user_id:int}", P.USERS_MANAGE, of_user("/users/{}")),
+    Row("POST", "/users/{user_id:int}", P.USERS_MANAGE, of_user("/users/{}")),
+    Row("POST", "/users/{user_id:int}/state", P.USERS_MANAGE, of_user("/users/{}/state")),
+    Row("POST", "/users/{user_id:int}/reset", P.USERS_MANAGE, of_user("/users/{}/reset")),
+    Row("GET", "/audit", P.AUDIT_READ, everywhere=True),
+    Row("POST", "/audit/chain", P.AUDIT_READ, everywhere=True),
+)
+
+TILLS = (
+    Row("GET", "/devices", P.MERCHANTS_MANAGE),
+    Row("POST", "/devices", P.MERCHANTS_MANAGE, their_form=their_device_form),
+    Row("POST", "/devices/{device_id:int}/code", P.MERCHANTS_MANAGE, of_device("/devices/{}/code")),
+    Row("POST", "/devices/{device_id:int}/name", P.MERCHANTS_MANAGE, of_device("/devices/{}/name")),
+    Row("POST", "/devices/{device_id:int}/state", P.MERCHANTS_MANAGE, of_device("/devices/{}/state")),
+    Row("POST", "/devices/cashiers/{operator_id}/pin", P.MERCHANTS_MANAGE, of_cashier("/devices/cashiers/{}/pin")),
+    Row(
+        "POST",
+        "/devices/cashiers/{operator_id}/refunds",
+        P.MERCHANTS_MANAGE,
+        of_cashier("/devices/cashiers/{}/refunds"),
+    ),
+)
+
+ROWS: Sequence[Row] = (*ACCESS, *TILLS)
+"""Every area adds its own."""
