@@ -9,10 +9,10 @@ DATA ?= data
 PY   := .venv/bin/python
 UV   := .venv/bin/uv
 
-.PHONY: help install setup run test oracles check bench lock format docs compat faults simulate chaos clean
+.PHONY: help install setup run test oracles check bench lock format docs compat faults simulate simulate-bugs chaos clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 # python3-venv is a package of its own on Debian; without it `python3 -m venv` cannot bring pip along.
 $(UV): requirements/tools.txt
@@ -87,6 +87,9 @@ simulate: .venv/.dev-ready ## Live through SEEDS worlds from FIRST on, or tell t
 
 simulate-bugs: .venv/.dev-ready ## Plant bugs one by one and see that the auditor catches each; one alone: BUG=name
 	@$(PY) -m tests.simulation.hunt $(if $(BUG),--bug $(BUG))
+
+chaos: .venv/.dev-ready .venv/.system-ready ## Kill real processes under load and compare the books: SEED=, SECONDS=, ENGINE=
+	@$(PY) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ENGINE),--engine $(ENGINE))
 
 faults: .venv/.dev-ready ## Let every fault of the wallets meet every operation, and write docs/faults.md
 	@$(PY) -m tests.faults
