@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from opentill.domain.people import Permission, Role
 from opentill.services import devices
 from opentill.services.devices import Actor
+from tests.web.console import things
 from tests.web.console.kit import OTHER_MERCHANT_ID, Console, at
 
 OPEN, SIGNED_IN = "open to everybody", "any signed-in person"
@@ -117,5 +118,12 @@ TILLS = (
     ),
 )
 
-ROWS: Sequence[Row] = (*ACCESS, *TILLS)
+INTEGRATION = (
+    Row("GET", "/integration", P.INTEGRATION_READ),
+    Row("GET", "/integration/{app_id:int}/{refusal_id:int}", P.INTEGRATION_READ, things.their_call),
+    Row("GET", "/debugger", P.INTEGRATION_READ),
+    Row("POST", "/debugger", P.INTEGRATION_READ),
+)
+
+ROWS: Sequence[Row] = (*ACCESS, *TILLS, *INTEGRATION)
 """Every area adds its own."""
