@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 Value = int | str | bytes | None
+Argument = Value | tuple[Value, ...]
 Dialect = Literal["sqlite", "postgresql"]
 
 
@@ -22,11 +23,14 @@ class Step(msgspec.Struct, frozen=True):
     """One statement of a unit, with `$1` … `$n` for `args` (int, str, bytes or None).
 
     `rows`: how many rows it must insert, change, delete or, for a SELECT, return; None: any number.
+    `many`: the same over arrays, an element per unit, for PostgreSQL (`Batches`). Only for a step that must meet one
+    row and returns nothing.
     """
 
     sql: str
-    args: tuple[Value, ...] = ()
+    args: tuple[Argument, ...] = ()
     rows: int | None = None
+    many: str = ""
 
 
 class StepFailed(Exception):

@@ -29,6 +29,8 @@ def add_event(app_id: int, order_no: str, *, now_ms: int, kind: str, detail: Map
         "INSERT INTO history (app_id, order_no, event_id, at_ms, kind, detail) VALUES ($1, $2, $3, $4, $5, $6)",
         (app_id, order_no, new_event_id(now_ms), now_ms, kind, msgspec.json.encode(detail).decode()),
         rows=1,
+        many="INSERT INTO history (app_id, order_no, event_id, at_ms, kind, detail) SELECT * FROM "
+        "unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])",
     )
 
 

@@ -11,6 +11,21 @@ _COLUMNS = (
     "channel_trade_no, received_fen, discount_fen, refunding_fen, refunded_fen, paid_at_ms, refunded_at_ms, "
     "asked_at_ms, is_late, is_reversed_by_us, trade_no, request_sign, redirect_url, polls, poll_at_ms, attention"
 )
+_TAKEN = (
+    "app_id, local_order_no, order_no, attempt, merchant_id, store_id, operator_id, account_id, channel, way, state, "
+    "amount_fen, un_discount_fen, subject, goods, notify_url, device_create_ip, created_at_ms, expires_at_ms, "
+    "poll_at_ms, request_sign, trade_no, redirect_url"
+)
+_INSERT = (
+    f"INSERT INTO orders ({_TAKEN}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
+    "$17, $18, $19, $20, $21, $22, $23) ON CONFLICT DO NOTHING"
+)
+_INSERT_MANY = (
+    f"INSERT INTO orders ({_TAKEN}) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], "
+    "$5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], "
+    "$13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[], "
+    "$21::text[], $22::text[], $23::text[]) ON CONFLICT DO NOTHING"
+)
 _GOODS = msgspec.json.Decoder(tuple[GoodsLine, ...])
 
 EFFECTIVE = "EFFECTIVE"
@@ -32,20 +47,16 @@ class DuePoll(msgspec.Struct, frozen=True):
 def insert(order: Order) -> Step:
     """Take the number. No row: the app used it before (the unique index decides races)."""
     return Step(
-        "INSERT INTO orders (app_id, order_no, local_order_no, attempt, merchant_id, store_id, operator_id, "
-        "account_id, channel, way, state, amount_fen, un_discount_fen, subject, goods, notify_url, device_create_ip, "
-        "created_at_ms, expires_at_ms, poll_at_ms, request_sign, trade_no, redirect_url) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
-        "$21, $22, $23) "
-        "ON CONFLICT DO NOTHING",
+        _INSERT,
         (
-            order.app_id, order.order_no, order.local_order_no, order.attempt, order.merchant_id, order.store_id,
+            order.app_id, order.local_order_no, order.order_no, order.attempt, order.merchant_id, order.store_id,
             order.operator_id, order.account_id, order.channel, order.way.value, order.state.value, order.amount_fen,
             order.un_discount_fen, order.subject, msgspec.json.encode(order.goods).decode(), order.notify_url,
             order.device_create_ip, order.created_at_ms, order.expires_at_ms, order.poll_at_ms,
             order.request_sign, order.trade_no, order.redirect_url,
         ),
         rows=1,
+        many=_INSERT_MANY,
     )  # fmt: skip
 
 
@@ -73,6 +84,10 @@ def keep_qr(app_id: int, order_no: str, *, expected: OrderState, qr_text: str, p
         "WHERE app_id = $1 AND order_no = $2 AND state = $3",
         (app_id, order_no, expected.value, qr_text, poll_at_ms),
         rows=1,
+        many="UPDATE orders SET state = 'WAITING', qr_text = kept.qr_text, poll_at_ms = kept.poll_at_ms "
+        "FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[]) "
+        "AS kept (app_id, order_no, expected, qr_text, poll_at_ms) "
+        "WHERE orders.app_id = kept.app_id AND orders.order_no = kept.order_no AND orders.state = kept.expected",
     )
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from opentill.storage.engine import DatabaseOverloaded, DatabaseUnavailable, Value
+from opentill.storage.engine import Argument, DatabaseOverloaded, DatabaseUnavailable
 
 MAX_WAITING = 1024  # units and reads that wait for a connection
 MAX_WAIT_S = 5.0
@@ -38,7 +38,7 @@ class Session:
         self.is_sound = True  # no transaction open, no answer outstanding
         self._prepared: dict[str, Prepared] = {}
 
-    async def run(self, sql: str, args: Sequence[Value]) -> tuple[list[Record], int]:
+    async def run(self, sql: str, args: Sequence[Argument]) -> tuple[list[Record], int]:
         """The rows that the statement returned, and how many it met. Raises what asyncpg raises."""
         statement = self._prepared.get(sql)
         if statement is None:
