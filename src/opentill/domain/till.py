@@ -112,6 +112,8 @@ def status_of(order: Order, *, is_cancelling: bool, now_ms: int) -> SaleStatus:
         if order.refunded_fen == 0:
             return SaleStatus.PAID
         return SaleStatus.REFUNDED if order.refunded_fen >= order.received_fen else SaleStatus.PART_REFUNDED
+    if order.state is OrderState.CLOSED and is_cancelling:
+        return SaleStatus.CANCELLED  # the answer to the cancel was lost; a question found that it was done
     if not order.is_open:
         return _ENDED[order.state]
     if order.attention:

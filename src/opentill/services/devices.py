@@ -144,7 +144,7 @@ async def count_try(deployment: Deployment, subject: str, *, free: int) -> None:
     """Count a try as failed before it is looked at. Raises TillProblem(wait)."""
     now_ms, database = deployment.clock.now_ms(), deployment.database
     step = people.count_attempt(
-        subject, free=free + 1, wait_ms=FIRST_WAIT_MS, longest_wait_ms=LONGEST_WAIT_MS, now_ms=now_ms
+        subject, free=free, wait_ms=FIRST_WAIT_MS, longest_wait_ms=LONGEST_WAIT_MS, now_ms=now_ms
     )
     try:
         await database.write([step])

@@ -52,7 +52,7 @@ async def day_of(
         return Day(day=day, sales=tuple([await look(deployment, each) for each in kept]), before="")
     begin_ms = (day - date(1970, 1, 1)).days * DAY_MS - CHINA_OFFSET_MS
     from_no, to_no = _first_no(begin_ms), _first_no(begin_ms + DAY_MS)
-    if numbers.is_order_no(before):
+    if len(before) == numbers.LENGTH:
         to_no = min(to_no, before)
     kept, looked_at = [], 0
     while len(kept) <= SHOWN and looked_at < MOST_LOOKED_AT:
