@@ -304,3 +304,37 @@ async def test_a_successful_reply_is_signed_with_the_published_key() -> None:
         for name in signed:
             assert not is_signed({**signed, name: signed[name] + "0"}, data["sign"], w.public_key)
             assert not is_signed({**signed, name: ""}, data["sign"], w.public_key)
+
+
+async def test_who_still_signs_with_the_old_key_is_noted_once_a_minute() -> None:
+    async with world() as w:
+        key = await w.administration.rotate_app_key(w.till.app, overlap_ms=3_600_000)
+        w.deployment.parties.forget()
+        renewed = Till(w.http, w.base_url, w.clock.now_ms, key=key)
+
+        async def noted() -> tuple[int, str]:
+            [row] = await w.rows("SELECT old_key_used_at_ms, old_key_used_by FROM apps WHERE app = $1", w.till.app)
+            return row["old_key_used_at_ms"], row["old_key_used_by"]
+
+        assert (await renewed.scan()).is_success
+        assert await noted() == (0, "")
+        first_ms = w.clock.now_ms()
+        assert (await w.till.scan()).is_success
+        assert await noted() == (first_ms, "测试收银员 · 127.0.0.1")
+        w.clock.advance(59_999)
+        await w.till.scan()
+        assert (await noted())[0] == first_ms
+        w.clock.advance(1)
+        await w.till.scan()
+        assert (await noted())[0] == first_ms + 60_000
+
+
+async def test_a_rotation_forgets_who_used_the_key_before() -> None:
+    async with world() as w:
+        await w.administration.rotate_app_key(w.till.app, overlap_ms=3_600_000)
+        w.deployment.parties.forget()
+        await w.till.scan()
+
+        await w.administration.rotate_app_key(w.till.app, overlap_ms=3_600_000)
+
+        assert await w.number("SELECT old_key_used_at_ms FROM apps WHERE app = $1", w.till.app) == 0

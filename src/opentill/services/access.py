@@ -10,13 +10,14 @@ import msgspec
 
 from opentill.base.clock import Clock
 from opentill.base.errors import GatewayError
+from opentill.base.logs import logger
 from opentill.base.sealing import Sealer
 from opentill.channels.base import AccountProblem, Channel
 from opentill.domain.parties import App, AppRules, ChannelAccount, Operator
 from opentill.protocol.params import read_timestamp_ms
 from opentill.protocol.signing import matches_hmac, matches_md5, matches_rsa2, read_public_key, string_to_sign
 from opentill.storage import parties as rows
-from opentill.storage.database import Database
+from opentill.storage.database import Database, DatabaseOverloaded, DatabaseUnavailable
 
 # protocol 7: the published test integrator; anybody knows its key.
 TEST_APP = "A00305710000067"
@@ -25,9 +26,12 @@ TEST_OPERATOR = "ccaaad2ba1f2a6baccb986d0a748dbb9"
 
 VERSION_CHECK_MS = 1_000
 """Age at which the cache asks whether parties changed: changes are effective everywhere within 2 s."""
+OLD_KEY_EVERY_MS = 60_000
 MAX_CACHED = 50_000
 MAX_NOTE = 2_000
 _NOT_LOGGED = frozenset({"sign", "key", "signString"})
+
+_log = logger("access")
 
 T = TypeVar("T")
 
@@ -60,6 +64,7 @@ class Parties:
         # By account: its sealed settings, and what they opened to. A change elsewhere must neither parse its keys again
         # nor throw away the certificates it has learnt since.
         self._opened: dict[int, tuple[str, Any]] = {}
+        self._old_keys_noted_ms: dict[int, int] = {}
         self._version = -1
         self._checked_at_ms = -VERSION_CHECK_MS
 
@@ -74,6 +79,17 @@ class Parties:
 
     async def account(self, account_id: int) -> OpenAccount | None:
         return await self._remembered("account", account_id, lambda: self._load_account(account_id))
+
+    async def note_old_key(self, app: App, *, by: str) -> None:
+        """Remember that somebody still signs with the old key: once a minute per app, so that calls stay cheap."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._old_keys_noted_ms.get(app.app_id, -OLD_KEY_EVERY_MS) < OLD_KEY_EVERY_MS:
+            return
+        self._old_keys_noted_ms[app.app_id] = now_ms
+        try:
+            await self._database.write([rows.note_old_key(app.app_id, used_at_ms=now_ms, by=by)])
+        except (DatabaseUnavailable, DatabaseOverloaded):
+            _log.warning("old key not noted", app=app.app)
 
     def forget(self) -> None:
         """Read everything anew at the next question; this process just changed something."""
@@ -204,13 +220,15 @@ async def identify(
         raise GatewayError("TEST_IDENTITY_REFUSED")
     if app.is_disabled:
         raise GatewayError("APP_DISABLED")
-    _check_signature(app, form, signed=signed, now_ms=clock.now_ms())
+    uses_old_key = _check_signature(app, form, signed=signed, now_ms=clock.now_ms())
     _check_timestamp(app, form["timestamp"], clock)
     operator = await parties.operator(form["operator_id"])
     if operator is None or operator.merchant_id not in app.merchant_ids:
         raise GatewayError("OPERATOR_UNKNOWN")
     if operator.is_disabled:
         raise GatewayError("OPERATOR_DISABLED")
+    if uses_old_key:
+        await parties.note_old_key(app, by=f"{operator.name} · {source_ip}")
     return Caller(app=app, operator=operator, sign=_canonical_sign(app, form["sign"]), source_ip=source_ip)
 
 
@@ -220,7 +238,8 @@ def check_command(app: App, command: str) -> None:
         raise GatewayError("COMMAND_NOT_ALLOWED", command=command)
 
 
-def _check_signature(app: App, form: Mapping[str, str], *, signed: frozenset[str], now_ms: int) -> None:
+def _check_signature(app: App, form: Mapping[str, str], *, signed: frozenset[str], now_ms: int) -> bool:
+    """Whether it was made with the old key. Raises SIGN_INVALID."""
     method = app.rules.sign_method
     keys = [app.key]
     if app.old_key and now_ms < app.old_key_until_ms:
@@ -228,17 +247,18 @@ def _check_signature(app: App, form: Mapping[str, str], *, signed: frozenset[str
     everything = {name: value for name, value in form.items() if name != "sign"}
     sign = form["sign"]
     if method == "RSA2":
-        is_good = matches_rsa2(everything, _public_key(app.rules.public_key_pem), sign)
+        used = app.key if matches_rsa2(everything, _public_key(app.rules.public_key_pem), sign) else None
         expected = "该接入商使用RSA2（SHA256withRSA，base64）对除sign外的所有参数签名"
     elif method == "HMAC-SHA256":
-        is_good = any(matches_hmac(everything, key=key, sign=sign) for key in keys)
+        used = next((key for key in keys if matches_hmac(everything, key=key, sign=sign)), None)
         expected = "该接入商使用HMAC-SHA256（64位十六进制）对除sign外的所有参数签名"
     else:
-        is_good = any(matches_md5(form, signed=signed, key=key, sign=sign) for key in keys)
+        used = next((key for key in keys if matches_md5(form, signed=signed, key=key, sign=sign)), None)
         names = "、".join(name for name in sorted(signed) if form.get(name, "").strip())
         expected = f"应对{names}按名称排序拼接，加上&key=密钥后取MD5（32位十六进制）"
-    if not is_good:
+    if used is None:
         raise GatewayError("SIGN_INVALID", expected=expected, note=_received(form, keys))
+    return used != app.key
 
 
 def _received(form: Mapping[str, str], keys: Sequence[str]) -> str:

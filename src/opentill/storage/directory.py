@@ -15,6 +15,7 @@ class AppEntry(msgspec.Struct, frozen=True, kw_only=True):
     has_old_key: int
     old_key_until_ms: int
     old_key_used_at_ms: int
+    old_key_used_by: str
     is_disabled: int
     created_at_ms: int
 
@@ -44,7 +45,7 @@ async def apps(database: Database) -> list[AppEntry]:
     """Every app, the gateway's own included, oldest first."""
     rows = await database.read(
         "SELECT app_id, app, name, rules, CASE WHEN old_key_sealed = '' THEN 0 ELSE 1 END AS has_old_key, "
-        "old_key_until_ms, old_key_used_at_ms, is_disabled, created_at_ms FROM apps ORDER BY app_id"
+        "old_key_until_ms, old_key_used_at_ms, old_key_used_by, is_disabled, created_at_ms FROM apps ORDER BY app_id"
     )
     return [AppEntry(**dict(row)) for row in rows]
 

@@ -206,10 +206,40 @@ def link_app(app_id: int, merchant_ids: Sequence[int]) -> list[Step]:
 def replace_app_key(app: str, *, key_sealed: str, old_key_until_ms: int) -> Step:
     """The old key stays valid until `old_key_until_ms`."""
     return Step(
-        "UPDATE apps SET old_key_sealed = key_sealed, old_key_until_ms = $3, key_sealed = $2 WHERE app = $1",
+        "UPDATE apps SET old_key_sealed = key_sealed, old_key_until_ms = $3, key_sealed = $2, "
+        "old_key_used_at_ms = 0, old_key_used_by = '' WHERE app = $1",
         (app, key_sealed, old_key_until_ms),
         rows=1,
     )
+
+
+def note_old_key(app_id: int, *, used_at_ms: int, by: str) -> Step:
+    """Any number of rows: another process may have noted a later use."""
+    return Step(
+        "UPDATE apps SET old_key_used_at_ms = $2, old_key_used_by = $3 WHERE app_id = $1 AND old_key_used_at_ms < $2",
+        (app_id, used_at_ms, by),
+    )
+
+
+def end_old_key(app: str, *, now_ms: int) -> Step:
+    """The old key is refused from now on. No row: none is accepted any more."""
+    return Step("UPDATE apps SET old_key_until_ms = $2 WHERE app = $1 AND old_key_until_ms > $2", (app, now_ms), rows=1)
+
+
+def rename(kind: str, key: int | str, *, name: str) -> Step:
+    """`kind` is merchant, store, app, operator or account; `key` its id. No row: there is none."""
+    return Step(_RENAME[kind], (key, name), rows=1)
+
+
+def unlink_app(app_id: int, merchant_ids: Sequence[int]) -> list[Step]:
+    return [
+        Step("DELETE FROM app_merchants WHERE app_id = $1 AND merchant_id = $2", (app_id, merchant_id))
+        for merchant_id in merchant_ids
+    ]
+
+
+def unset_operator_account(operator_id: str, *, channel: int) -> Step:
+    return Step("DELETE FROM operator_accounts WHERE operator_id = $1 AND channel = $2", (operator_id, channel))
 
 
 def replace_app_rules(app: str, *, rules: str) -> Step:
@@ -254,6 +284,13 @@ def replace_account_settings(account_id: int, *, sealed: str) -> Step:
     return Step("UPDATE channel_accounts SET settings_sealed = $2 WHERE account_id = $1", (account_id, sealed), rows=1)
 
 
+_RENAME = {
+    "merchant": "UPDATE merchants SET name = $2 WHERE merchant_id = $1",
+    "store": "UPDATE stores SET name = $2 WHERE store_id = $1",
+    "app": "UPDATE apps SET name = $2 WHERE app = $1",
+    "operator": "UPDATE operators SET name = $2 WHERE operator_id = $1",
+    "account": "UPDATE channel_accounts SET name = $2 WHERE account_id = $1",
+}
 _DISABLE = {
     "merchant": "UPDATE merchants SET is_disabled = $2 WHERE merchant_id = $1",
     "app": "UPDATE apps SET is_disabled = $2 WHERE app = $1",

@@ -103,6 +103,7 @@ CREATE UNIQUE INDEX audit_events_link ON audit_events (link_no);
 
 REFUSALS = """
 ALTER TABLE apps ADD COLUMN old_key_used_at_ms BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE apps ADD COLUMN old_key_used_by TEXT NOT NULL DEFAULT '';
 CREATE TABLE refused_calls (
     app_id BIGINT NOT NULL,
     refusal_id BIGINT NOT NULL,
