@@ -145,6 +145,24 @@ async def test_two_processes_write_to_one_file_at_once() -> None:
             await other.close()
 
 
+async def test_a_process_that_opens_and_closes_the_file_takes_nothing_away_from_the_one_that_serves() -> None:
+    async with lamps("sqlite") as (url, database):
+        await database.write([insert(1)])
+        seen_before = seen_by_another_process(path_of(url))
+
+        await database.write([insert(2)])
+
+        assert (seen_before, seen_by_another_process(path_of(url))) == ("1", "2")
+
+
+def seen_by_another_process(path: Path) -> str:
+    """Lamps that a process sees which opens the file, counts and closes it: the CLI beside the gateway, a backup."""
+    script = f"import sqlite3; c = sqlite3.connect({str(path)!r}); " + (
+        "print(c.execute('SELECT COUNT(*) FROM lamps').fetchone()[0], end=''); c.close()"
+    )
+    return subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+
+
 async def test_a_unit_waits_for_another_process_to_commit() -> None:
     async with lamps("sqlite") as (url, database):
         with somebody_writing(path_of(url)) as connection:

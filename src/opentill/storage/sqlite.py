@@ -243,7 +243,10 @@ def _opened(open_it: Callable[[Path], Opened], path: Path) -> Opened:
 
 def _connect(path: Path) -> sqlite3.Connection:
     # What is not sealed inside is still nobody else's business. -wal and -shm take over the mode of the file.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    # Only a file that is not there yet may be opened beside SQLite: closing any descriptor of a file gives up all the
+    # locks that this process holds on it (fcntl(2)), and another process would then remove the -wal that we write to.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(
         path,
         timeout=BUSY_TIMEOUT_MS / 1000,
