@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from multidict import CIMultiDictProxy
 
 from opentill.domain.people import EVERY_MERCHANT, Grant, Role
 from opentill.services import passwords, sessions
 from opentill.storage import people as rows
 from opentill.web.console.cookies import Cookies
+from opentill.web.pages import Texts, all_texts
 from tests.world import MERCHANT_ID, World, world
 
 OTHER_MERCHANT_ID = 2
@@ -48,7 +50,7 @@ class Answer:
 
     status: int
     text: str
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
     cookies: Mapping[str, str]
 
     @property
@@ -64,6 +66,11 @@ class Console:
     cookies: Cookies
     tokens: dict[As, str] = field(default_factory=dict)
     users: dict[As, int] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> Texts:
+        """In Chinese, which is what people get who ask for no language."""
+        return all_texts("zh")
 
     async def get(self, path: str, *, as_: As = Role.OWNER, **headers: str) -> Answer:
         """A page below /console. `headers`: with _ for -, e.g. `hx_request="true"`."""
