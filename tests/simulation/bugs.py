@@ -110,7 +110,7 @@ BUGS = (
     bug(
         "undone-charge-stays-paid",
         "A charge that was paid, and given back by undoing it, is recorded as paid alone.",
-        Swap(payments.plan_payment, "if was_refunded:", "if False:"),
+        Swap(orders.record_outcome, "was_refunded=answer.was_refunded", "was_refunded=False"),
     ),
     bug(
         "callback-is-accepted-unread",

@@ -175,6 +175,14 @@ class SimLoop(asyncio.BaseEventLoop):
             if not future.done():
                 self._pool.append(future)
 
+    def watch(self, task: "asyncio.Task[Any]") -> None:
+        """When this task fails the world is broken: nobody else waits for it."""
+        task.add_done_callback(self._look_at)
+
+    def _look_at(self, task: "asyncio.Task[Any]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.problems.append(f"{task.get_name()}: {type(error).__name__}: {error}")
+
     def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         self.problems.append(f"{context.get('message')}: {type(error).__name__}: {error}")

@@ -277,6 +277,7 @@ class AppHost:
 
     def serve(self, request: Request, connection: Connection) -> bool:
         task = self._loop.create_task(self._answer(request, connection), context=Context())
+        self._loop.watch(task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True

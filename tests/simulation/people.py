@@ -50,6 +50,8 @@ class Stage(Protocol):
 
     def tell(self, text: str) -> None: ...
 
+    def watch(self, task: "asyncio.Task[Any]") -> None: ...
+
 
 class SimTill(Till):
     """An integrator of the simulated world."""
@@ -110,6 +112,7 @@ class Shop:
         if kind == "flaky" and self._chance.random() < 0.3:
             return False
         task = asyncio.get_running_loop().create_task(self._answer(kind, request, connection))
+        self._stage.watch(task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True

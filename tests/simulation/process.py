@@ -186,6 +186,7 @@ class Process:
         self._connections[connection] = None
         task = self._around.loop.create_task(run_app(self._app, request, connection), context=self.context)
         task.add_done_callback(lambda _: self._connections.pop(connection, None))
+        self._around.loop.watch(task)
         return True
 
     def _deployment(self) -> Deployment:

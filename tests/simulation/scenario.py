@@ -187,7 +187,7 @@ def _deal(chance: Random, number: int, span_ms: int, merchants: Sequence[Merchan
         amount_fen=amount_fen,
         un_discount_fen=chance.randrange(amount_fen) if chance.random() < 0.1 else None,
         goods=_goods(chance) if chance.random() < 0.25 else "",
-        behaviour=chance.choices(("1234", "0001", "0002", "0003"), (55, 20, 10, 15))[0],
+        behaviour=chance.choices(("1234", "0001", "0002", "0003"), (40, 35, 10, 15))[0],
         is_notified=chance.random() < 0.95,
         patience=chance.choice(("retry", "retry", "ask", "leave")),
         acts=tuple(sorted(_acts(chance, way, amount_fen, life_ms), key=lambda act: act.after_ms)),

@@ -1,6 +1,7 @@
 """One simulated world: it lives through a scenario, and its auditor says what was broken."""
 
 import asyncio
+import base64
 import gc
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -12,6 +13,8 @@ from unittest.mock import patch
 
 import msgspec
 import structlog
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from opentill.base.errors import GatewayError
 from opentill.cli.wiring import sealer_of
@@ -136,7 +139,7 @@ class World:
             shops=self.shops,
             tills=self.tills,
             tell=self.tell,
-            platform_key=None if is_cheap else on.platform_key.public_key(),
+            platform_key=None if is_cheap else _text_of(on.platform_key.public_key()),
         )
         self.observer = self.auditor
         loop.when_idle = self._when_idle
@@ -158,6 +161,9 @@ class World:
         if self._story is not None:
             now_us = self._loop.now_us
             self._story.append(f"{now_us // 60_000_000:4d}:{now_us % 60_000_000 / 1e6:09.6f}  {text}")
+
+    def watch(self, task: "asyncio.Task[Any]") -> None:
+        self._loop.watch(task)
 
     async def ask_gateway(self, call: Callable[[Deployment], Coroutine[Any, Any, Any]]) -> Any:
         process = self.serving()
@@ -330,6 +336,11 @@ class _Balancer:
     def serve(self, request: Request, connection: Connection) -> bool:
         process = self._world.serving()
         return process is not None and process.serve(request, connection)
+
+
+def _text_of(key: rsa.RSAPublicKey) -> str:
+    """As `/public-key` answers it."""
+    return base64.b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
 def _set_rules(database: MemoryDatabase, on: Ground, scenario: Scenario) -> None:
