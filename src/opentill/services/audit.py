@@ -53,18 +53,24 @@ async def change(
     raise DatabaseOverloaded("too many changes at once")
 
 
-async def verify_chain(database: Database) -> Link | None:
+async def verify_chain(database: Database, *, at_once: int = LINKS_AT_ONCE) -> Link | None:
     """The first link that does not follow from the one before it (changed, missing or moved); None: all do.
 
     Cut off at its end the chain still is one: compare its last link with what was logged.
     """
     link_no, previous_hash = 0, ""
-    while links := await rows.links_after(database, link_no, limit=LINKS_AT_ONCE):
+    while links := await rows.links_after(database, link_no, limit=at_once):
         for link in links:
-            if (link.link_no, link.previous_hash, link.hash) != (link_no + 1, previous_hash, _hash(link)):
+            if (link.link_no, link.previous_hash, link.hash) != (link_no + 1, previous_hash, sealed(link).hash):
                 return link
             link_no, previous_hash = link.link_no, link.hash
     return None
+
+
+def sealed(link: Link) -> Link:
+    """With its hash: SHA-256, hex, over the JSON array of everything else in the order of the fields."""
+    *values, _ = msgspec.structs.astuple(link)
+    return msgspec.structs.replace(link, hash=hashlib.sha256(msgspec.json.encode(values)).hexdigest())
 
 
 def _next_link(
@@ -82,10 +88,4 @@ def _next_link(
         previous_hash=previous.hash if previous else "",
         hash="",
     )
-    return msgspec.structs.replace(bare, hash=_hash(bare))
-
-
-def _hash(link: Link) -> str:
-    """SHA-256, hex, over the JSON array of everything else in the order of the fields."""
-    *values, _ = msgspec.structs.astuple(link)
-    return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
+    return sealed(bare)
