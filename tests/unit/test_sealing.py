@@ -90,3 +90,13 @@ def test_a_broken_key_file_is_not_replaced(tmp_path: Path) -> None:
         master_key_file(path)
 
     assert path.read_text() == "broken"
+
+
+def test_a_mark_belongs_to_its_text_its_place_and_its_master_key() -> None:
+    one, other = Sealer(b"a" * 32), Sealer(b"b" * 32)
+
+    marks = {one.mac("x", place="p"), one.mac("y", place="p"), one.mac("x", place="q"), other.mac("x", place="p")}
+
+    assert len(marks) == 4
+    assert one.mac("x", place="p") == Sealer(b"a" * 32).mac("x", place="p")
+    assert one.mac("x\0y", place="p") != one.mac("y", place="p\0x")

@@ -44,7 +44,7 @@ class Sealer:
 
     def mac(self, text: str, *, place: str) -> bytes:
         """32 bytes that only who has the master key can compute; another place gives others."""
-        return hmac.digest(self._mac_key, f"{place}\0{text}".encode(), "sha256")
+        return hmac.digest(self._mac_key, f"{len(place)}:{place}{text}".encode(), "sha256")
 
 
 def read_master_key(text: str) -> bytes:
