@@ -35,6 +35,7 @@ class Sandbox:
 
     base_url: str
     process: "subprocess.Popen[str]"
+    data: Path
 
     def pay(self, qr_code: str, **more: object) -> dict[str, Any]:
         """Scan and pay with the twin's API."""
@@ -69,7 +70,7 @@ def running_sandbox(data: Path) -> Iterator[Sandbox]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout
     try:
-        yield Sandbox(_address(process), process)
+        yield Sandbox(_address(process), process, data)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -125,7 +126,7 @@ def visiting(browser: Browser, sandbox: Sandbox, **options: Any) -> Iterator[Vis
     _listen(context, visit)
     try:
         yield visit
-        assert visit.problems == []
+        assert visit.problems == [], visit.problems
     finally:
         context.close()
 

@@ -204,7 +204,8 @@ def camera_film(text: str, path: Path) -> Path:
     """One black and white frame, 640 by 480, as YUV4MPEG2: what a camera that looks at the code sees."""
     width, height, scale = 640, 480, 8
     matrix = [
-        [bool(module) for module in row] for row in segno.make(text, error="m").matrix_iter(scale=scale, border=4)
+        [bool(module) for module in row]
+        for row in segno.make(text, error="m", micro=False).matrix_iter(scale=scale, border=4)
     ]
     left, top = (width - len(matrix[0])) // 2, (height - len(matrix)) // 2
     luma = bytearray(b"\xeb" * (width * height))

@@ -22,6 +22,7 @@ from html import unescape
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from opentill.services import devices, shifts
 from opentill.services.devices import Actor
@@ -116,7 +117,7 @@ class Browser:
         body = re.search(r'<div class="sale-body (\w+)( current)?"', answer.text)
         assert body
         link = re.search(r'href="[^"]*\?qr=([^"]+)"', answer.text)
-        qr_text = aiohttp.helpers.URL("?qr=" + unescape(link[1])).query["qr"] if link else ""
+        qr_text = URL("?qr=" + unescape(link[1])).query["qr"] if link else ""
         return OnScreen(number, body[1], bool(body[2]), qr_text, answer.words)
 
     async def status(self, sale: OnScreen) -> str:

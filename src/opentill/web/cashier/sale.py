@@ -113,7 +113,7 @@ async def _values(visit: Visit, sale: Sale) -> dict[str, object]:
         "version": _version(sale),
         "left_ms": order.expires_at_ms - deployment.clock.now_ms(),
         "paid_ago_ms": deployment.clock.now_ms() - order.paid_at_ms if order.paid_at_ms else -1,
-        "qr": segno.make(text, error="m").svg_inline(border=2, omitsize=True) if is_shown else "",
+        "qr": segno.make(text, error="m", micro=False).svg_inline(border=2, omitsize=True) if is_shown else "",
         "qr_text": text if is_shown else "",
         "phone_url": "/twin/phone" if deployment.is_sandbox else "",
         "wallets": await _wallet_names(visit, sale),

@@ -112,7 +112,7 @@ async def _draw(visit: Visit, *, offered: PairingCode | None = None, problem: Ti
         has_merchants=len(is_mine) > 1,
         offered=offered,
         link=link,
-        qr=segno.make(link, error="m").svg_inline(border=2, omitsize=True) if link else "",
+        qr=segno.make(link, error="m", micro=False).svg_inline(border=2, omitsize=True) if link else "",
         problem=words[problem.name].format(**problem.values) if problem else "",
     )
 

@@ -65,7 +65,7 @@ export function saleScreen(root, go) {
     if (PAID.includes(now) && !PAID.includes(before)) {
       said.textContent = say(texts().said_paid, { amount: holder.querySelector(".sale-sum").textContent });
       soundPaid();
-      navigator.vibrate?.(120);
+      if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(120);
     } else if (now === "failed") {
       said.textContent = texts().said_failed;
       soundFailed();
