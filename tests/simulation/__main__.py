@@ -1,9 +1,15 @@
 """`make simulate SEEDS=1000 FIRST=1`; one world again, with its story: `make simulate SEED=17`; small: MINIMISE=1."""
 
 import argparse
+import multiprocessing
+import os
 import re
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import msgspec
 
 from tests.simulation.ground import Ground, ground
 from tests.simulation.minimise import minimise, size_of
@@ -16,33 +22,68 @@ STORIES = 3
 _EXCHANGE = re.compile(r"  (#\d+) ")
 
 
+class Lived(msgspec.Struct, frozen=True):
+    """A world that a process has lived through, and how much of a core it took."""
+
+    report: Report
+    cpu_s: float
+
+
 def main() -> int:
     """The exit code: 0 when no invariant was broken."""
     options = _options()
-    is_real = options.rsa
+    is_cheap = not options.rsa
     with ground() as on:
         if options.seed is not None:
-            return _again(on, scenario_of(options.seed), is_minimised=options.minimise, is_cheap=not is_real)
-        return _many(on, options.first, options.seeds, is_cheap=not is_real)
+            return _again(on, scenario_of(options.seed), is_minimised=options.minimise, is_cheap=is_cheap)
+        live = partial(_lived, on, is_cheap)
+        return _many(live, range(options.first, options.first + options.seeds), jobs=options.jobs)
 
 
-def _many(on: Ground, first: int, count: int, *, is_cheap: bool) -> int:
+def _lived(on: Ground, is_cheap: bool, seed: int) -> Lived:
+    started = time.process_time()
+    report = run_world(on, scenario_of(seed), is_cheap=is_cheap)
+    return Lived(report, time.process_time() - started)
+
+
+def _many(live: Callable[[int], Lived], seeds: Sequence[int], *, jobs: int) -> int:
     broken = orders = 0
-    started, told = time.monotonic(), time.monotonic()
-    for seed in range(first, first + count):
-        report = run_world(on, scenario_of(seed), is_cheap=is_cheap)
+    cpu_s = 0.0
+    started = told = time.monotonic()
+    for number, lived in enumerate(_results(live, seeds, jobs=jobs), 1):
+        report = lived.report
         orders += report.orders
+        cpu_s += lived.cpu_s
         if report.broken:
             broken += 1
-            print(f"Broken in world {seed}; see it again: make simulate SEED={seed}, made small: add MINIMISE=1")
             _tell_broken(report)
+            print(f"Broken in world {report.seed}; again: make simulate SEED={report.seed}, made small: MINIMISE=1")
         if time.monotonic() - told > PROGRESS_EVERY_S:
             told = time.monotonic()
-            per_second = orders / (told - started)
-            print(f"world {seed - first + 1} of {count}, {per_second:.0f} orders a second", flush=True)
-    print(f"{orders / (time.monotonic() - started):.0f} orders a second")
-    print(f"{count} worlds, {orders} orders, {broken} broken")
+            print(f"world {number} of {len(seeds)}, {orders / (told - started):.0f} orders a second", flush=True)
+    wall_s = time.monotonic() - started
+    print(f"{wall_s:.0f} s, {orders / wall_s:.0f} orders a second; {orders / cpu_s:.0f} a second of one core's time")
+    print(f"{len(seeds)} worlds, {orders} orders, {broken} broken")
     return 1 if broken else 0
+
+
+def _results(live: Callable[[int], Lived], seeds: Sequence[int], *, jobs: int) -> Iterator[Lived]:
+    """In the order of the seeds. Worlds are independent of each other, so every core lives through its own."""
+    if jobs == 1:
+        yield from map(live, seeds)
+        return
+    global _live
+    _live = live
+    # What is forked has the ground already; keys can't be sent.
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        yield from pool.imap(_live_here, seeds)
+
+
+_live: Callable[[int], Lived]
+
+
+def _live_here(seed: int) -> Lived:
+    return _live(seed)
 
 
 def _again(on: Ground, scenario: Scenario, *, is_minimised: bool, is_cheap: bool) -> int:
@@ -105,6 +146,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--minimise", action="store_true")
     parser.add_argument("--rsa", action="store_true", help="real RSA keys instead of cheap ones")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
 
 

@@ -89,6 +89,7 @@ class Auditor:
         self._told: set[str] = set()
         """Orders whose code, or page, a till has got: they can be paid."""
         self._wallet_news = self._wallet_changes = 0
+        self._our_changes = 0
         self._has_news = True
         self._due: dict[str, int | None] = {}
 
@@ -111,9 +112,11 @@ class Auditor:
             self._check_order(app_id, order_no)
 
     def committed(self) -> None:
-        """Somebody has written to our books."""
-        self._has_news = True
-        self._due.clear()
+        """Somebody may have written to our books."""
+        if self._our_changes != self._books.our_changes:
+            self._our_changes = self._books.our_changes
+            self._has_news = True
+            self._due.clear()
 
     def after_crash(self) -> None:
         """What is committed must hold by itself: there is nothing else any more."""

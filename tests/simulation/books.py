@@ -134,6 +134,11 @@ class Books:
         self._wallets = wallets
 
     @property
+    def our_changes(self) -> int:
+        """Goes up whenever something is written to our books."""
+        return self._ours.total_changes
+
+    @property
     def wallet_changes(self) -> int:
         """Goes up whenever something is written to the wallets' books."""
         return self._wallets.total_changes

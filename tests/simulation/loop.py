@@ -146,7 +146,10 @@ class SimLoop(asyncio.BaseEventLoop):
         while timers and timers[0][2].cancelled():
             heapq.heappop(timers)
         at_us = timers[0][0] if timers else NEVER_US
-        ends = {kind: self._end_of_idling(kind, at_us) for kind in self._idlers}
+        ends = {}
+        for kind, idlers in self._idlers.items():
+            if idlers and idlers[0][0] < at_us and (end_us := self._end_of_idling(kind, at_us)) < at_us:
+                ends[kind] = end_us
         at_us = min(at_us, *ends.values(), NEVER_US)
         if at_us >= NEVER_US:
             raise Deadlock(f"nothing to wait for at {self.now_us} us")

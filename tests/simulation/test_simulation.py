@@ -1,6 +1,7 @@
 """The whole world lives through seeds that are always the same, and a few new ones each time."""
 
 import secrets
+
 import pytest
 
 from tests.simulation.ground import Ground
