@@ -11,10 +11,10 @@ import pytest
 
 from opentill.base.config import Settings
 from opentill.cli.reference_markdown import anchor
-from opentill.cli.reference_rules import RULES
 from opentill.cli.reference_tables import shell_commands, shown_options, variable
 from opentill.commands.registry import load_commands
 from opentill.domain.parties import AppRules
+from opentill.domain.rules import RULES
 from tests.docs.pages import DOCS, ROOT, code_blocks, headings, links, name, pages
 
 PAGES = pages()

@@ -125,5 +125,19 @@ INTEGRATION = (
     Row("POST", "/debugger", P.INTEGRATION_READ),
 )
 
-ROWS: Sequence[Row] = (*ACCESS, *TILLS, *INTEGRATION)
+APPS = (
+    Row("GET", "/apps", P.APPS_READ),
+    Row("POST", "/apps", P.APPS_MANAGE),
+    Row("GET", "/apps/new", P.APPS_MANAGE),
+    Row("GET", "/apps/{app}", P.APPS_READ, things.of_app("/apps/{}")),
+    Row("POST", "/apps/{app}/name", P.APPS_MANAGE, things.of_app("/apps/{}/name")),
+    Row("POST", "/apps/{app}/merchants", P.APPS_MANAGE, things.of_app("/apps/{}/merchants")),
+    Row("POST", "/apps/{app}/rules/{group}", P.APPS_MANAGE, things.of_app("/apps/{}/rules/orders")),
+    Row("POST", "/apps/{app}/key", P.APPS_MANAGE, things.of_app("/apps/{}/key")),
+    Row("POST", "/apps/{app}/old-key/end", P.APPS_MANAGE, things.of_app("/apps/{}/old-key/end")),
+    Row("POST", "/apps/{app}/state", P.APPS_MANAGE, things.of_app("/apps/{}/state")),
+    Row("POST", "/apps/{app}/sample", P.APPS_MANAGE, things.of_app("/apps/{}/sample")),
+)
+
+ROWS: Sequence[Row] = (*ACCESS, *TILLS, *INTEGRATION, *APPS)
 """Every area adds its own."""
