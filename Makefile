@@ -83,7 +83,7 @@ FIRST ?= 1
 
 simulate: .venv/.dev-ready ## Live through SEEDS worlds from FIRST on, or tell the story of one: SEED=17 (MINIMISE=1)
 	@$(PY) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(MINIMISE),--minimise) $(if $(RSA),--rsa) $(if $(JOBS),--jobs $(JOBS))
+	  $(if $(MINIMISE),--minimise) $(if $(RSA),--rsa) $(if $(JOBS),--jobs $(JOBS)) $(if $(BUG),--bug $(BUG))
 
 simulate-bugs: .venv/.dev-ready ## Plant bugs one by one and see that the auditor catches each; one alone: BUG=name
 	@$(PY) -m tests.simulation.hunt $(if $(BUG),--bug $(BUG))

@@ -6,13 +6,16 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import msgspec
 
+from tests.simulation.bugs import BY_NAME
 from tests.simulation.ground import Ground, ground
 from tests.simulation.minimise import minimise, size_of
+from tests.simulation.planting import planted
 from tests.simulation.scenario import Scenario, scenario_of
 from tests.simulation.world import Report, run_world
 
@@ -20,6 +23,8 @@ PROGRESS_EVERY_S = 5.0
 STORIES = 3
 """Of at most so many orders the story is told."""
 _EXCHANGE = re.compile(r"  (#\d+) ")
+_LOCAL = re.compile(r"local_order_no=(D\d+)&")
+_FOR_ALL = (" starts", " crashes", " clears")
 
 
 class Lived(msgspec.Struct, frozen=True):
@@ -33,7 +38,7 @@ def main() -> int:
     """The exit code: 0 when no invariant was broken."""
     options = _options()
     is_cheap = not options.rsa
-    with ground() as on:
+    with ground() as on, planted(BY_NAME[options.bug]) if options.bug else nullcontext():
         if options.seed is not None:
             return _again(on, scenario_of(options.seed), is_minimised=options.minimise, is_cheap=is_cheap)
         live = partial(_lived, on, is_cheap)
@@ -121,18 +126,25 @@ def _tell_story(report: Report) -> None:
 
 def story_of(report: Report, order_no: str) -> list[str]:
     """The lines that tell of one order: what names it, the exchanges that do, and what befell everybody."""
-    named = [line for line in report.story if order_no in line]
-    exchanges = {found[1] for line in named if (found := _EXCHANGE.search(line))}
-    local = {found[1] for line in named if (found := re.search(r"local_order_no=(D\d+)\b", line))}
+    exchanges = _exchanges(line for line in report.story if order_no in line)
+    # Its till knows it by a number of its own.
+    opened = [line for line in report.story if _exchange(line) in exchanges]
+    local = {f"local_order_no={found[1]}&" for line in opened if (found := _LOCAL.search(line))}
+    exchanges |= _exchanges(line for line in report.story if any(name in line for name in local))
+    return [
+        line
+        for line in report.story
+        if _exchange(line) in exchanges or order_no in line or line.endswith(_FOR_ALL) or "sleeps for" in line
+    ]
 
-    def is_of_it(line: str) -> bool:
-        exchange = _EXCHANGE.search(line)
-        if exchange is not None and exchange[1] in exchanges:
-            return True
-        names_it = order_no in line or any(re.search(rf"local_order_no={name}\b", line) for name in local)
-        return names_it or line.endswith((" starts", " crashes", "clears")) or "sleeps for" in line
 
-    return [line for line in report.story if is_of_it(line)]
+def _exchange(line: str) -> str:
+    found = _EXCHANGE.search(line)
+    return found[1] if found else "none"
+
+
+def _exchanges(lines: Iterable[str]) -> set[str]:
+    return {_exchange(line) for line in lines} - {"none"}
 
 
 def _sized(scenario: Scenario) -> str:
@@ -146,6 +158,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--minimise", action="store_true")
     parser.add_argument("--rsa", action="store_true", help="real RSA keys instead of cheap ones")
+    parser.add_argument("--bug", choices=["", *BY_NAME], default="", help="with this bug planted, to see it caught")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
 

@@ -236,3 +236,5 @@ BUGS = (
         ),
     ),
 )
+
+BY_NAME = {each.name: each for each in BUGS}

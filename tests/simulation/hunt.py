@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from tests.simulation.bugs import BUGS
+from tests.simulation.bugs import BUGS, BY_NAME
 from tests.simulation.ground import Ground, ground
 from tests.simulation.planting import Bug, planted, prepare
 from tests.simulation.scenario import scenario_of
@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make simulate-bugs")
     parser.add_argument("--worlds", type=int, default=WORLDS)
     parser.add_argument("--first", type=int, default=1)
-    parser.add_argument("--bug", default="")
+    parser.add_argument("--bug", choices=["", *BY_NAME], default="")
     return parser.parse_args()
 
 

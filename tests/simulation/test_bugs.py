@@ -4,15 +4,13 @@ import pytest
 
 from opentill.services import orders
 from tests.simulation.__main__ import story_of
-from tests.simulation.bugs import BUGS
+from tests.simulation.bugs import BUGS, BY_NAME
 from tests.simulation.ground import Ground
 from tests.simulation.hunt import hunt
 from tests.simulation.minimise import minimise, size_of
 from tests.simulation.planting import Bug, NotPlanted, Swap, planted, prepare
 from tests.simulation.scenario import Scenario, scenario_of
 from tests.simulation.world import run_world
-
-BY_NAME = {bug.name: bug for bug in BUGS}
 
 # Caught in the first world or two; the rest need more.
 QUICK = (
