@@ -9,7 +9,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from opentill.services.deployment import Deployment
-from opentill.web.console import api, apps, audit_pages, devices, home, integration, profile, signin, users
+from opentill.web.console import (
+    api,
+    apps,
+    audit_pages,
+    devices,
+    home,
+    integration,
+    notifications,
+    order,
+    orders,
+    profile,
+    signin,
+    users,
+)
 from opentill.web.console.cookies import Cookies
 from opentill.web.console.door import PREFIX, ConsolePage, House, NavGroup, NavItem
 from opentill.web.console.formats import FILTERS
@@ -36,6 +49,9 @@ def all_pages(deployment: Deployment) -> list[ConsolePage]:
         *devices.pages(deployment),
         *integration.pages(deployment),
         *apps.pages(deployment),
+        *orders.pages(deployment),
+        *order.pages(deployment),
+        *notifications.pages(deployment),
     ]
 
 

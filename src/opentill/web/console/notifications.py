@@ -1,0 +1,117 @@
+"""Notifications: what was told to whom with which answer, receivers in trouble, and sending again."""
+
+from starlette.responses import Response
+
+from opentill.domain.people import Permission
+from opentill.services import search, telling
+from opentill.services.deployment import Deployment
+from opentill.services.search import Scope
+from opentill.services.telling import Key
+from opentill.storage import told
+from opentill.storage.notifications import attempts_of
+from opentill.web.console.door import ConsolePage, NotYours, Visit
+from opentill.web.console.filters import period_ms, whole_number
+from opentill.web.console.order import by
+
+NOTIFICATIONS = "/notifications"
+STATES = ("", "DUE", "DEAD", "DELIVERED")
+PERIOD = "30d"
+MAX_HOST = 300
+MAX_ID_DIGITS = 19
+MAX_ID = (1 << 63) - 1
+
+
+def pages(_: Deployment) -> list[ConsolePage]:
+    read, resend = Permission.NOTIFICATIONS_READ, Permission.NOTIFICATIONS_RESEND
+    return [
+        ConsolePage(NOTIFICATIONS, _list, read, nav="notifications"),
+        ConsolePage(NOTIFICATIONS + "/resend", _resend, resend, methods=("POST",)),
+        ConsolePage(NOTIFICATIONS + "/resend-all", _resend_all, resend, methods=("POST",)),
+        ConsolePage(NOTIFICATIONS + "/{app_id:int}/{notification_id:int}", _show, read),
+    ]
+
+
+async def _list(visit: Visit) -> Response:
+    query, database = visit.request.query_params, visit.deployment.database
+    scope = await _scope(visit, Permission.NOTIFICATIONS_READ)
+    state = query.get("state", "") if query.get("state", "") in STATES else ""
+    before = _id(query.get("before", ""))
+    page = await telling.page(
+        database, scope, state=state, from_ms=period_ms(PERIOD, visit.now_ms)[0], before=before
+    )  # fmt: skip
+    return visit.render(
+        "console/notifications.html",
+        state=state,
+        states=STATES,
+        page=page,
+        is_first=not before,
+        receivers=await telling.troubled(database, scope),
+        host_of=telling.host_of,
+        most_at_once=telling.MOST_AT_ONCE,
+    )
+
+
+async def _show(visit: Visit) -> Response:
+    app_id, notification_id = visit.request.path_params["app_id"], visit.request.path_params["notification_id"]
+    found = await _found(visit, (app_id, notification_id), Permission.NOTIFICATIONS_READ)
+    return visit.render(
+        "console/notification.html",
+        merchant_may=visit.visitor.may(Permission.NOTIFICATIONS_RESEND, found.merchant_id),
+        listed=found,
+        n=found.notification,
+        attempts=await attempts_of(visit.deployment.database, app_id, notification_id),
+    )
+
+
+async def _resend(visit: Visit) -> Response:
+    """Of those that were ticked, or of the one whose button it was."""
+    keys = [key for text in visit.form_list("one") if (key := _key(text)) is not None][: telling.MOST_AT_ONCE]
+    for key in keys:
+        await _found(visit, key, Permission.NOTIFICATIONS_RESEND)
+    count = await telling.send_again(visit.deployment, keys, by=by(visit))
+    back = visit.form.get("back", "")
+    is_ours = back.startswith(("/orders/", NOTIFICATIONS)) and "//" not in back
+    text = visit.t["notifications"]["sent_again" if count else "sent_none"]
+    return visit.redirect(back if is_ours else NOTIFICATIONS, text.format(count=count))
+
+
+async def _resend_all(visit: Visit) -> Response:
+    """One step of sending again all that are dead, or all a host is owed; the part that is drawn asks for the next."""
+    scope = await _scope(visit, Permission.NOTIFICATIONS_RESEND)
+    host = visit.form.get("host", "")[:MAX_HOST]
+    before, done = _id(visit.form.get("before", "")), whole_number(visit.form.get("done", "0")) or 0
+    keys, following = await telling.to_send_again(visit.deployment.database, scope, host=host, before=before)
+    done += await telling.send_again(visit.deployment, keys, by=by(visit))
+    if not following:
+        return visit.redirect(NOTIFICATIONS, visit.t["notifications"]["sent_again"].format(count=done))
+    template = "console/resending_part.html" if visit.is_htmx else "console/resending.html"
+    return visit.render(template, host=host, before=following, done=done)
+
+
+async def _scope(visit: Visit, permission: Permission) -> Scope:
+    return await search.scope_of(visit.deployment.database, visit.visitor.merchants(permission))
+
+
+async def _found(visit: Visit, key: Key, permission: Permission) -> told.Listed:
+    """Raises NotYours."""
+    app_id, notification_id = key
+    if max(app_id, notification_id) > MAX_ID:
+        raise NotYours
+    found = await told.one(visit.deployment.database, app_id, notification_id)
+    if found is None:
+        raise NotYours
+    visit.require(permission, found.merchant_id)
+    return found
+
+
+def _key(text: str) -> Key | None:
+    """What a form names a notification by: app_id, a dash, notification_id."""
+    app_id, _, notification_id = text.partition("-")
+    key = (_id(app_id), _id(notification_id))
+    return key if all(key) else None
+
+
+def _id(text: str) -> int:
+    """A number both databases can hold; 0 for what is none."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS else 0
+    return number if number <= MAX_ID else 0

@@ -1,0 +1,88 @@
+"""An order's timeline for people: events, attempts to tell the merchant, wallets' words, in one run of time."""
+
+import msgspec
+
+from opentill.services.notifications import Told
+from opentill.storage.history import Event
+
+GOOD = frozenset({"PAID", "PAID_LATE", "REFUND_SUCCEEDED", "TOLD"})
+BAD = frozenset(
+    {
+        "FAILED", "CLOSED", "REVERSED", "SURPLUS", "WRONG_AMOUNT", "REFUND_FAILED", "WAITING_UNKNOWN", "TRADE_REFUSED",
+        "TRADE_UNKNOWN", "TOLD_WRONG", "TOLD_NOT",
+    }
+)  # fmt: skip
+_SHOWN_APART = frozenset({"said", "request", "actor", "note", "amount_fen", "source"})
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened. `word` is a key of the texts `event`; `facts` are names and values as they were kept."""
+
+    at_ms: int
+    word: str
+    tone: str
+    actor: str = ""
+    source: str = ""
+    amount_fen: int | None = None
+    note: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    request: tuple[tuple[str, str], ...] = ()
+    said: str = ""
+    number: int = 0
+    """Of an attempt to tell the merchant: which one."""
+
+
+def word_of(event: Event) -> str:
+    """What an event is called: the same move means another thing after another answer."""
+    if event.kind != "WAITING":
+        return event.kind
+    if event.detail.get("code") == "LINK":
+        return "LINK_READY"  # no wallet has been asked yet
+    return "WAITING_UNKNOWN" if event.detail.get("outcome") == "unknown" else "WAITING"
+
+
+def entries(events: list[Event], told: list[Told]) -> list[Entry]:
+    """Oldest first."""
+    found = [_of_event(event) for event in events]
+    found += [_of_attempt(each, number) for each in told for number in range(len(each.attempts))]
+    return sorted(found, key=lambda entry: entry.at_ms)
+
+
+def _of_event(event: Event) -> Entry:
+    detail, word = event.detail, word_of(event)
+    lines = [line.partition("=") for line in detail.get("request", "").splitlines()]
+    amount = detail.get("amount_fen", "")
+    return Entry(
+        at_ms=event.at_ms,
+        word=word,
+        tone="good" if word in GOOD else "bad" if word in BAD else "",
+        actor=detail.get("actor", ""),
+        source=detail.get("source", ""),
+        amount_fen=int(amount) if amount.isdigit() else None,
+        note=detail.get("note", ""),
+        facts=tuple((name, value) for name, value in detail.items() if value and name not in _SHOWN_APART),
+        request=tuple((name, value) for name, _, value in lines),
+        said=readable(detail.get("said", "")),
+    )
+
+
+def _of_attempt(told: Told, number: int) -> Entry:
+    attempt = told.attempts[number]
+    word = "TOLD" if not attempt.problem else "TOLD_WRONG" if attempt.status else "TOLD_NOT"
+    facts = {"status": str(attempt.status or ""), "elapsed_ms": str(attempt.elapsed_ms), "problem": attempt.problem}
+    return Entry(
+        at_ms=attempt.at_ms,
+        word=word,
+        tone="good" if word in GOOD else "bad",
+        facts=tuple((name, value) for name, value in facts.items() if value),
+        said=attempt.body,
+        number=attempt.attempt,
+    )
+
+
+def readable(said: str) -> str:
+    """JSON on several lines; what was cut is shown as it is."""
+    try:
+        return msgspec.json.format(said.encode(), indent=2).decode() if said else ""
+    except msgspec.DecodeError:
+        return said
