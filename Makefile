@@ -9,7 +9,7 @@ DATA ?= data
 PY   := .venv/bin/python
 UV   := .venv/bin/uv
 
-.PHONY: help install setup run test oracles check bench lock format docs compat faults simulate simulate-bugs chaos clean
+.PHONY: help install setup run test oracles check bench lock format docs compat faults simulate simulate-bugs chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -90,6 +90,9 @@ simulate-bugs: .venv/.dev-ready ## Plant bugs one by one and see that the audito
 
 chaos: .venv/.dev-ready .venv/.system-ready ## Kill real processes under load and compare the books: SEED=, SECONDS=, ENGINE=
 	@$(PY) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ENGINE),--engine $(ENGINE))
+
+soak: .venv/.dev-ready ## Constant load for MINUTES=10 while the memory of the gateway is watched
+	@$(PY) -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(if $(ENGINE),--engine $(ENGINE))
 
 faults: .venv/.dev-ready ## Let every fault of the wallets meet every operation, and write docs/faults.md
 	@$(PY) -m tests.faults

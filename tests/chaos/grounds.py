@@ -49,13 +49,13 @@ class Ground(Protocol):
 
 
 class SmallDisk:
-    """A file system of a few MiB of its own, which can be filled to the brim; needs root."""
+    """A file system of a few MiB of its own, which can be filled to the brim; needs root. 0 MiB: only a folder."""
 
     def __init__(self, folder: Path, *, mib: int) -> None:
         self.folder = folder
         folder.mkdir()
         mounting = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0777", "tmpfs", str(folder)]
-        self.is_mounted = subprocess.run(mounting, check=False, capture_output=True).returncode == 0
+        self.is_mounted = mib > 0 and subprocess.run(mounting, check=False, capture_output=True).returncode == 0
 
     async def be_full(self, seconds: float) -> None:
         """Not a byte is free for a while."""
@@ -77,8 +77,8 @@ class SmallDisk:
 class SqliteGround:
     """A file on a small disk."""
 
-    def __init__(self, folder: Path) -> None:
-        self._disk = SmallDisk(folder / "database", mib=SQLITE_DISK_MIB)
+    def __init__(self, folder: Path, *, is_small: bool = True) -> None:
+        self._disk = SmallDisk(folder / "database", mib=SQLITE_DISK_MIB if is_small else 0)
         self._file = folder / "database" / "opentill.sqlite3"
         self.url = f"sqlite:///{self._file}"
         self.disk = (
@@ -115,9 +115,9 @@ class SqliteGround:
 class PostgresGround:
     """A cluster of the run's own whose commits wait for the disk; the data lies in a tablespace on a small one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_small: bool = True) -> None:
         self._cluster = PostgresCluster(is_durable=True)
-        self._disk = SmallDisk(folder / "tablespace", mib=POSTGRES_DISK_MIB)
+        self._disk = SmallDisk(folder / "tablespace", mib=POSTGRES_DISK_MIB if is_small else 0)
         self.url = ""
         self.disk = (
             f"a tablespace on a tmpfs of {POSTGRES_DISK_MIB} MiB, filled"
@@ -199,7 +199,10 @@ class PostgresGround:
             await connection.close()
 
 
-GROUNDS: Mapping[str, Callable[[Path], Ground]] = {"sqlite": SqliteGround, "postgresql": PostgresGround}
+GROUNDS: Mapping[str, type[SqliteGround] | type[PostgresGround]] = {
+    "sqlite": SqliteGround,
+    "postgresql": PostgresGround,
+}
 
 
 def _fill(ballast: Path) -> None:

@@ -104,7 +104,8 @@ class Program:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENTILL_")}
         with self._log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", *self.command,
+                # It must not outlive us, however we end.
+                "setpriv", "--pdeathsig", "KILL", sys.executable, "-m", *self.command,
                 stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL,
                 env={**kept, "PYTHONUNBUFFERED": "1", **self._environment}, start_new_session=True,
             )  # fmt: skip

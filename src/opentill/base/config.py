@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Requests handled at the same time by one process; beyond it the busy error answers.",
     )
+    max_connections: int = Field(
+        default=1024,
+        ge=16,
+        description="HTTP connections open at the same time at one process; beyond it the busy error answers.",
+    )
     demo_pages: bool = Field(
         default=False,
         description="Show the demo pages under `/test/api/` outside the sandbox too, for integrators.",

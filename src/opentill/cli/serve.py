@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -87,14 +88,17 @@ async def serve_gateway(
         if deployment.has_demo_pages:
             pages += demo.routes(deployment, commands)
         app = build_app(deployment, commands, more_routes=pages)
+        answer = partial(
+            serve, app, listener, lifeline=lifeline, max_connections=settings.max_connections, bids_farewell=True
+        )
         if not works:
-            await serve(app, listener, lifeline=lifeline)
+            await answer()
             return
         await tell_start(deployment)
         worker = worker_of(deployment)
         worker.start()
         try:
-            await serve(app, listener, lifeline=lifeline)
+            await answer()
         finally:
             await asyncio.shield(worker.stop())
 

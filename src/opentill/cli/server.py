@@ -14,13 +14,20 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from opentill.base.clock import real_now_ms
+from opentill.base.config import Settings
+from opentill.cli.connections import Connection, ConnectionLimits, allow_open_files
 from opentill.cli.tls import Certificate, certificate_for
+from opentill.web.busy import busy
 
 GRACE_S = 15
 """Longest wait for open requests at a stop, seconds."""
+FAREWELL_S = 5.0
+"""How long a process that is asked by SIGTERM to stop still answers on connections that clients keep, seconds."""
+FAREWELL_LOOK_S = 0.02
 BACKLOG = 1024
 YOUNG_OBJECTS = 20_000
 """Container objects made, less those gone, before the collector looks at them."""
+MAX_CONNECTIONS = Settings.model_fields["max_connections"].default
 
 OPEN_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
@@ -42,11 +49,17 @@ class Lifeline:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn re-raises the signal it was stopped by; we stop by returning, so that everything else is closed too."""
+    """uvicorn re-raises the signal it was stopped by; we stop by returning, so that everything else is closed too.
 
-    def __init__(self, config: uvicorn.Config, lifeline: Lifeline | None) -> None:
+    `bids_farewell`: SIGTERM means that others go on. A client may be sending on a connection it kept just when we close
+    it, and would lose its request; so we stop accepting, answer whatever still comes, and say that we close.
+    """
+
+    def __init__(self, config: uvicorn.Config, lifeline: Lifeline | None, *, bids_farewell: bool = False) -> None:
         super().__init__(config)
         self._lifeline = lifeline
+        self._bids_farewell = bids_farewell
+        self._stopped_by = signal.SIGINT
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -57,14 +70,35 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._ask_to_exit)
+            loop.add_signal_handler(number, self._ask_to_exit, number)
         try:
             yield
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
-    def _ask_to_exit(self) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._bids_farewell and self._stopped_by == signal.SIGTERM:
+            await self._bid_farewell(sockets or [])
+        await super().shutdown(sockets)
+
+    async def _bid_farewell(self, sockets: list[socket.socket]) -> None:
+        for listening in self.servers:
+            listening.close()
+        for listener in sockets:
+            listener.close()
+        state = self.server_state
+        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        for connection in state.connections:
+            if isinstance(connection, Connection):
+                connection.leave_soon()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                while state.connections:  # noqa: ASYNC110 - uvicorn sets no event
+                    await asyncio.sleep(FAREWELL_LOOK_S)
+
+    def _ask_to_exit(self, number: signal.Signals) -> None:
+        self._stopped_by = number
         self.should_exit = True
 
 
@@ -124,10 +158,18 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: ASGIApp, listener: socket.socket, *, lifeline: Lifeline | None = None) -> None:
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    lifeline: Lifeline | None = None,
+    max_connections: int = MAX_CONNECTIONS,
+    bids_farewell: bool = False,
+) -> None:
     """Serve until SIGINT or SIGTERM, or until the parent of `lifeline` is gone."""
     _collect_rarely()
-    server = _Server(_config(app), lifeline)
+    allow_open_files(max_connections)
+    server = _Server(_config(app, max_connections=max_connections), lifeline, bids_farewell=bids_farewell)
     watching = asyncio.create_task(_exit_with_parent(server, lifeline)) if lifeline else None
     await server.serve(sockets=[listener])
     if watching:
@@ -175,10 +217,13 @@ async def _exit_with_parent(server: uvicorn.Server, lifeline: Lifeline) -> None:
     server.should_exit = True
 
 
-def _config(app: ASGIApp, certificate: Certificate | None = None) -> uvicorn.Config:
-    return uvicorn.Config(
+def _config(
+    app: ASGIApp, certificate: Certificate | None = None, *, max_connections: int = MAX_CONNECTIONS
+) -> uvicorn.Config:
+    return ConnectionLimits(
         app,
-        http="httptools",
+        max_connections=max_connections,
+        busy=busy,
         loop="none",
         lifespan="off",
         ws="none",

@@ -44,9 +44,9 @@ class _Child:
         except TimeoutError:
             return False
 
-    async def stop(self) -> None:
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self.process.returncode is None:
-            self.process.terminate()
+            self.process.send_signal(number)
         try:
             await asyncio.wait_for(self.process.wait(), STOP_TIMEOUT_S)
         except TimeoutError:
@@ -63,6 +63,7 @@ class Supervisor:
         self._listener = listener
         self._children: list[_Child] = []
         self._stopping = asyncio.Event()
+        self._stopped_by = signal.SIGTERM
         self._rolling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -72,7 +73,7 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._start_rolling)
         self._children = [await self._start(role) for role in self._roles]
         if not all(await asyncio.gather(*(child.ready() for child in self._children))):
@@ -85,8 +86,12 @@ class Supervisor:
                 task.cancel()
         await self._stop_all()
 
+    def _stop(self, number: signal.Signals) -> None:
+        self._stopped_by = number
+        self._stopping.set()
+
     async def _stop_all(self) -> None:
-        await asyncio.gather(*(child.stop() for child in self._children))
+        await asyncio.gather(*(child.stop(self._stopped_by) for child in self._children))
 
     async def _keep(self, place: int) -> None:
         """Start a process anew when it ends without having been asked to."""
