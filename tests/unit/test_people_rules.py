@@ -46,8 +46,8 @@ def test_who_was_given_nothing_may_do_nothing(permission: Permission) -> None:
 def test_a_role_counts_at_its_merchant_alone() -> None:
     someone = visitor((1, Role.FINANCE), (2, Role.CASHIER))
 
-    assert someone.merchants(Permission.REFUND) == {1}
-    assert someone.merchants(Permission.ORDERS_READ) == {1, 2}
+    assert someone.merchants(Permission.REFUND) == frozenset({1})
+    assert someone.merchants(Permission.ORDERS_READ) == frozenset({1, 2})
     assert [someone.may(Permission.REFUND, place) for place in (None, 1, 2, 3, EVERY_MERCHANT)] == [
         True, True, False, False, False,
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
@@ -61,8 +61,7 @@ class Pages:
         )
         response = HTMLResponse(html, headers=SECURITY_HEADERS)
         response.headers["Content-Language"] = self.texts[language]["site"]["language"]
-        if request.query_params.get("lang") == language:
-            response.set_cookie(LANGUAGE_COOKIE, language, max_age=_YEAR_S, samesite="lax")
+        remember_language(request, response)
         return response
 
 
@@ -72,6 +71,12 @@ def language_of(request: Request) -> str:
         if asked in LANGUAGES:
             return asked
     return CHINESE
+
+
+def remember_language(request: Request, response: Response) -> None:
+    """In a cookie, when `?lang=` asked for it; a page does it by itself, an answer that leads elsewhere should."""
+    if request.query_params.get("lang") in LANGUAGES:
+        response.set_cookie(LANGUAGE_COOKIE, language_of(request), max_age=_YEAR_S, samesite="lax")
 
 
 def read_texts(name: str) -> Texts:

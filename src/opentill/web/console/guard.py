@@ -24,7 +24,7 @@ from opentill.web.console.door import (
     read_fields,
     sign_in_path,
 )
-from opentill.web.pages import SECURITY_HEADERS
+from opentill.web.pages import SECURITY_HEADERS, remember_language
 from opentill.web.source import source_ip
 
 MAX_BODY_BYTES = 262_144
@@ -47,7 +47,10 @@ class Guard:
 
         async def answer(request: Request) -> Response:
             try:
-                return await self._answer(page, request)
+                response = await self._answer(page, request)
+                if 300 <= response.status_code < 400:
+                    remember_language(request, response)
+                return response
             except NotYours:
                 return await self.problem(request, 404)
             except BodyTooLarge:
