@@ -139,5 +139,22 @@ APPS = (
     Row("POST", "/apps/{app}/sample", P.APPS_MANAGE, things.of_app("/apps/{}/sample")),
 )
 
-ROWS: Sequence[Row] = (*ACCESS, *TILLS, *INTEGRATION, *APPS)
+_MERCHANT = "/merchants/{merchant_id:int}"
+_CASHIER = f"{_MERCHANT}/cashiers/{{operator_id}}"
+MERCHANTS = (
+    Row("GET", "/merchants", P.MERCHANTS_READ),
+    Row("POST", "/merchants", P.MERCHANTS_MANAGE, everywhere=True),
+    Row("GET", _MERCHANT, P.MERCHANTS_READ, things.of_merchant("")),
+    Row("POST", f"{_MERCHANT}/name", P.MERCHANTS_MANAGE, things.of_merchant("/name")),
+    Row("POST", f"{_MERCHANT}/state", P.MERCHANTS_MANAGE, things.of_merchant("/state")),
+    Row("POST", f"{_MERCHANT}/stores", P.MERCHANTS_MANAGE, things.of_merchant("/stores")),
+    Row("POST", f"{_MERCHANT}/stores/{{store_id:int}}", P.MERCHANTS_MANAGE, things.of_store),
+    Row("POST", f"{_MERCHANT}/cashiers", P.MERCHANTS_MANAGE, things.of_merchant("/cashiers")),
+    Row("POST", f"{_CASHIER}/name", P.MERCHANTS_MANAGE, things.of_cashier("/name")),
+    Row("POST", f"{_CASHIER}/accounts", P.MERCHANTS_MANAGE, things.of_cashier("/accounts")),
+    Row("POST", f"{_CASHIER}/state", P.MERCHANTS_MANAGE, things.of_cashier("/state")),
+    Row("POST", f"{_CASHIER}/replace", P.MERCHANTS_MANAGE, things.of_cashier("/replace")),
+)
+
+ROWS: Sequence[Row] = (*ACCESS, *TILLS, *INTEGRATION, *APPS, *MERCHANTS)
 """Every area adds its own."""

@@ -35,3 +35,37 @@ def of_app(path: str) -> Theirs:
         return path.format(await their_app(c))
 
     return made
+
+
+async def their_store(c: Console) -> int:
+    """A store of the other merchant."""
+    return await c.world.administration.add_store(OTHER_MERCHANT_ID, "theirs")
+
+
+async def their_cashier(c: Console) -> str:
+    """Somebody who takes payments for the other merchant."""
+    return await c.world.administration.add_operator(
+        "theirs", merchant_id=OTHER_MERCHANT_ID, store_id=await their_store(c), account_ids=[]
+    )
+
+
+def of_merchant(path: str) -> Theirs:
+    """`path` below the other merchant's page."""
+
+    async def made(_: Console) -> str:
+        return f"/merchants/{OTHER_MERCHANT_ID}{path}"
+
+    return made
+
+
+async def of_store(c: Console) -> str:
+    return f"/merchants/{OTHER_MERCHANT_ID}/stores/{await their_store(c)}"
+
+
+def of_cashier(path: str) -> Theirs:
+    """`path` below a cashier of the other merchant."""
+
+    async def made(c: Console) -> str:
+        return f"/merchants/{OTHER_MERCHANT_ID}/cashiers/{await their_cashier(c)}{path}"
+
+    return made

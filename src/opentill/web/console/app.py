@@ -16,6 +16,7 @@ from opentill.web.console import (
     devices,
     home,
     integration,
+    merchants,
     notifications,
     order,
     orders,
@@ -52,6 +53,7 @@ def all_pages(deployment: Deployment) -> list[ConsolePage]:
         *orders.pages(deployment),
         *order.pages(deployment),
         *notifications.pages(deployment),
+        *merchants.pages(deployment),
     ]
 
 
