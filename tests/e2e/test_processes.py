@@ -112,7 +112,7 @@ async def test_a_process_asked_to_stop_still_answers_on_a_kept_connection_and_th
 
 async def test_a_stop_finishes_what_was_begun() -> None:
     async with town("sqlite", []) as t:
-        await t.slow_wallets(delay_s=1)
+        await t.slow_wallets("alipay", delay_s=1)
         calls = [asyncio.create_task(t.tills[0].scan(local_order_no=f"S{number}")) for number in range(10)]
         async with asyncio.timeout(PATIENCE_S):
             while len(await t.rows("SELECT order_no FROM orders")) < len(calls):

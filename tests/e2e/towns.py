@@ -58,9 +58,9 @@ class Town:
         async with self.http.post(f"{self.scene.place.twin}/twin/api/pay", json={"qr_code": qr_code}) as reply:
             assert reply.status == 200, await reply.text()
 
-    async def slow_wallets(self, *, delay_s: int) -> None:
-        """From now on both wallets take so long for each call."""
-        for wallet in ("alipay", "wechat"):
+    async def slow_wallets(self, *wallets: str, delay_s: int) -> None:
+        """From now on these wallets take so long for each call."""
+        for wallet in wallets:
             values = {"wallet": wallet, "operation": "*", "fault": "slow", "rate": 1, "delay_s": delay_s}
             async with self.http.post(f"{self.scene.place.twin}/twin/api/faults", json=values) as reply:
                 assert reply.status == 200, await reply.text()

@@ -16,10 +16,12 @@ LIFE_MS = 60_000
 
 async def handle(deployment: Deployment, request: Request) -> Result:
     barcode = str(request.values["barcode"])
-    account = await shared.receiving_account(deployment, request.caller, _channel_of(deployment, barcode))
+    channel = _channel_of(deployment, barcode)
+    account = await shared.receiving_account(deployment, request.caller, channel)
     wanted = shared.wanted_order(request, way=PaymentWay.BARCODE, account=account, life_ms=LIFE_MS)
-    order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
-    return Result(payment_values(await opening.charge(deployment, order, account, barcode=barcode)))
+    with deployment.wallet_places.taken(channel):
+        order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
+        return Result(payment_values(await opening.charge(deployment, order, account, barcode=barcode)))
 
 
 def _channel_of(deployment: Deployment, barcode: str) -> int:

@@ -13,14 +13,15 @@ from opentill.services.deployment import Deployment
 async def handle(deployment: Deployment, request: Request) -> Result:
     account = await shared.receiving_account(deployment, request.caller, WECHAT)
     wanted = shared.wanted_order(request, way=PaymentWay.MP, account=account)
-    order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
-    answer = await opening.open_page(
-        deployment,
-        order,
-        account,
-        payer=str(request.values["open_id"]),
-        payer_app_id=str(request.values["sub_app_id"]),
-    )
+    with deployment.wallet_places.taken(WECHAT):
+        order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
+        answer = await opening.open_page(
+            deployment,
+            order,
+            account,
+            payer=str(request.values["open_id"]),
+            payer_app_id=str(request.values["sub_app_id"]),
+        )
     return Result(answer.page_values)
 
 

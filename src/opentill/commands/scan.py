@@ -17,13 +17,14 @@ async def handle(deployment: Deployment, request: Request) -> Result | Replay:
     account = await shared.receiving_account(deployment, request.caller, channel)
     wanted = shared.wanted_order(request, way=PaymentWay.SCAN, account=account)
     is_replaying = request.caller.app.rules.idempotent_replay
-    try:
-        order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
-    except GatewayError as error:
-        if is_replaying and error.name == "DUPLICATE_ORDER":
-            return Replay(await orders.stored_reply(deployment, wanted))
-        raise
-    order = await opening.open_qr(deployment, order, account)
+    with deployment.wallet_places.taken(channel):
+        try:
+            order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
+        except GatewayError as error:
+            if is_replaying and error.name == "DUPLICATE_ORDER":
+                return Replay(await orders.stored_reply(deployment, wanted))
+            raise
+        order = await opening.open_qr(deployment, order, account)
     return Result(_reply_values(order), keep=_keeper(deployment, order) if is_replaying else None)
 
 

@@ -1,7 +1,7 @@
 """Everything a running gateway holds, opened once (`cli/serve.py`) and passed down as an argument."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -13,6 +13,7 @@ from opentill.base.outbound import Outbound
 from opentill.base.sealing import Sealer
 from opentill.channels.base import Channel
 from opentill.services.access import Parties
+from opentill.services.places import WalletPlaces
 from opentill.storage.database import Database
 
 
@@ -36,6 +37,7 @@ class Deployment:
     public_base_url: str
     is_sandbox: bool
     callback_base_url: str = ""
+    wallet_places: WalletPlaces = field(default_factory=WalletPlaces)
 
     def __post_init__(self) -> None:
         if not self.callback_base_url:
