@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -96,10 +96,9 @@ class PostgresCluster:
     `is_durable`: commits wait for the disk, as in production; tests need not.
     """
 
-    def __init__(self, *, is_durable: bool = False) -> None:
-        self._more_settings = (
-            {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"} if is_durable else {}
-        )
+    def __init__(self, *, is_durable: bool = False, more_settings: Mapping[str, str] | None = None) -> None:
+        durable = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"} if is_durable else {}
+        self._more_settings = {**durable, **(more_settings or {})}
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -125,10 +124,7 @@ class PostgresCluster:
     def start(self) -> None:
         """Start the server; the first time, make its cluster. Fails the test if PostgreSQL is not installed."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="opentill-pg-", dir="/tmp"))
-            if os.geteuid() == 0:
-                user = pwd.getpwnam(_unprivileged_user())
-                os.chown(self._folder, user.pw_uid, user.pw_gid)
+            self._folder = _new_folder()
             initdb = [_binary("initdb"), "-D", str(self._folder / "data"), "-U", "postgres", "--auth=trust"]
             _run([*initdb, "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"])
         settings = SERVER_SETTINGS | self._more_settings | {"unix_socket_directories": str(self._folder)}
@@ -166,6 +162,26 @@ class PostgresCluster:
         listed = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text()
         return [self._server.pid, *(int(pid) for pid in listed.split())]
 
+    def standby(self) -> "PostgresCluster":
+        """A running copy that follows this server and can only be read until it is promoted."""
+        copy = PostgresCluster()
+        copy._folder = _new_folder()
+        target = ["-D", str(copy._folder / "data"), "--write-recovery-conf", "--no-sync"]
+        source = ["-h", str(self._folder), "-U", "postgres", "--checkpoint=fast", "--wal-method=stream"]
+        _run([_binary("pg_basebackup"), *target, *source])
+        copy.start()
+        return copy
+
+    def promote(self) -> None:
+        """Let a standby be the server that is written to."""
+        _run([_binary("pg_ctl"), "promote", "-w", "-D", f"{self._folder}/data"])
+
+    @property
+    def folder(self) -> Path:
+        """Where it listens."""
+        assert self._folder is not None
+        return self._folder
+
     def stop(self) -> None:
         """End the server and remove its data."""
         self.stop_server()
@@ -184,6 +200,14 @@ class PostgresCluster:
             await connection.execute(sql)
         finally:
             await connection.close()
+
+
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="opentill-pg-", dir="/tmp"))
+    if os.geteuid() == 0:
+        user = pwd.getpwnam(_unprivileged_user())
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    return folder
 
 
 def _binary(name: str) -> str:
