@@ -22,7 +22,7 @@ from tests.simulation.world import Report, run_world
 PROGRESS_EVERY_S = 5.0
 STORIES = 3
 """Of at most so many orders the story is told."""
-_EXCHANGE = re.compile(r"  (#\d+) ")
+_EXCHANGE = re.compile(r"  (\[\d+\]) ")
 _LOCAL = re.compile(r"local_order_no=(D\d+)&")
 _FOR_ALL = (" starts", " crashes", " clears")
 
@@ -120,7 +120,7 @@ def _tell_story(report: Report) -> None:
     if not numbers:
         print("\n".join(report.story))
     for number in numbers[:STORIES]:
-        print(f"The story of order {number} (minute:second of the world, what happened; #n: one HTTP exchange)")
+        print(f"The story of order {number} (minute:second of the world, what happened; [n]: one HTTP exchange)")
         print("\n".join(story_of(report, number)))
 
 

@@ -219,7 +219,7 @@ class Network:
 
     def _say(self, number: int, text: str, body: bytes = b"") -> None:
         if self.tell is not None:
-            self.tell(f"#{number} {text}" + (f"  {unquote(body.decode(errors='replace'))[:600]}" if body else ""))
+            self.tell(f"[{number}] {text}" + (f"  {unquote(body.decode(errors='replace'))[:600]}" if body else ""))
 
 
 class SimOutbound(Outbound):

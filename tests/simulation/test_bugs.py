@@ -1,8 +1,12 @@
 """The auditor bites: planted bugs are caught (`make simulate-bugs` plants all), and what it finds can be made small."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from opentill.services import orders
+from tests.docs.pages import DOCS
 from tests.simulation.__main__ import story_of
 from tests.simulation.bugs import BUGS, BY_NAME
 from tests.simulation.ground import Ground
@@ -10,7 +14,7 @@ from tests.simulation.hunt import hunt
 from tests.simulation.minimise import minimise, size_of
 from tests.simulation.planting import Bug, NotPlanted, Swap, planted, prepare
 from tests.simulation.scenario import Scenario, scenario_of
-from tests.simulation.world import run_world
+from tests.simulation.world import CRASHED, run_world
 
 # Caught in the first world or two; the rest need more.
 QUICK = (
@@ -85,3 +89,27 @@ def test_a_world_that_breaks_only_as_it_is_stays_as_it_is() -> None:
     scenario = scenario_of(2)
 
     assert minimise(scenario, breaks=lambda _: False) == scenario
+
+
+@pytest.mark.parametrize("page", ["simulation.md", "simulation.zh-CN.md"])
+def test_every_bug_and_no_other_is_described(page: str) -> None:
+    text = (DOCS / page).read_text()
+
+    listed = re.findall(r"^\| `([a-z-]+-[a-z-]+)` \| ", text, re.MULTILINE)
+    assert listed == [bug.name for bug in BUGS]
+    assert f"{len(BUGS)}/{len(BUGS)} planted bugs caught" in text
+
+
+def test_the_english_page_says_what_each_bug_breaks() -> None:
+    text = (DOCS / "simulation.md").read_text()
+
+    assert [bug.name for bug in BUGS if f"| `{bug.name}` | {bug.breaks} |" not in text] == []
+
+
+@pytest.mark.parametrize("page", ["simulation.md", "simulation.zh-CN.md"])
+def test_every_rule_and_no_other_is_described(page: str) -> None:
+    sources = [(Path(__file__).parent / name).read_text() for name in ("auditor.py", "world.py")]
+    checked = {rule for text in sources for rule in re.findall(r'(?:found|_compare\(self,)\(?\s*"([a-z ]+)"', text)}
+
+    rows = re.findall(r"^\| (`[a-z ]+`(?:[,、] ?`[a-z ]+`)*) \| ", (DOCS / page).read_text(), re.MULTILINE)
+    assert {rule for row in rows for rule in re.findall("`([a-z ]+)`", row)} == checked | CRASHED
