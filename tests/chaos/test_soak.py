@@ -29,6 +29,11 @@ def test_memory_is_flat_when_the_end_is_like_the_time_after_warming_up(mib: tupl
     assert judge(soaked(*mib)).is_flat is is_flat
 
 
+def test_a_page_cache_that_fills_is_no_leak_but_more_than_it_is() -> None:
+    assert judge(soaked(60, 100, 140, 196), cache_kib=88 * 1024).is_flat
+    assert not judge(soaked(60, 100, 140, 197), cache_kib=88 * 1024).is_flat
+
+
 def test_the_picture_is_well_formed_and_says_how_much() -> None:
     picture = ElementTree.fromstring(svg(soaked(60, 100, 100, 100)))
 
