@@ -2,11 +2,11 @@
 
 from opentill.base import outbound
 from opentill.base.config import Settings
-from opentill.cli import server
+from opentill.cli import connections, server
 from opentill.cli.reference_markdown import ENGLISH, code, duration, table
 from opentill.commands import barcode
 from opentill.domain import notification, order, parties, refund
-from opentill.services import access, asking, notifications, opening
+from opentill.services import access, asking, notifications, opening, places
 from opentill.storage import sessions, sqlite
 from opentill.worker import loop, notify, poll
 from opentill.worker import refund as refund_job
@@ -29,7 +29,13 @@ def _requests() -> Rows:
             "error `BUSY` at once; nothing was done",
         ),
         ("Body of a request or callback", f"{_setting('max_body_bytes')} bytes", "error `BODY_TOO_LARGE`"),
+        ("Connections open, per process", _setting("max_connections"), "error `BUSY`, pages 503; nothing was done"),
+        ("Connections beyond that are still told so", str(connections.MAX_REFUSING), "more are closed at once"),
         ("Connections waiting to be accepted", str(server.BACKLOG), "the system refuses them"),
+        ("Request line and headers", f"{connections.MAX_HEAD_BYTES} bytes", "HTTP 400, closed"),
+        ("A request arrives within", _s(connections.ARRIVAL_TIMEOUT_S), "closed; nothing was done"),
+        ("A connection is kept for the next request", _s(connections.KEEP_ALIVE_S), "closed"),
+        ("Kept connections are still answered after SIGTERM", _s(server.FAREWELL_S), "closed"),
         ("Finishing what was begun, at a stop", f"{server.GRACE_S} s", "cut off; the worker settles what is open"),
         ("A change of an app, cashier or account is felt after", _ms(2 * access.VERSION_CHECK_MS), ""),
     )
@@ -41,6 +47,11 @@ def _wallets() -> Rows:
         ("One answer while a query waits", _s(asking.QUERY_TIMEOUT_S), "the database answers"),
         ("An answer counts as fresh for", _ms(asking.FRESH_MS), "a query asks the wallet anew"),
         ("Connections to wallets, in all / per host", _connections(), "calls wait"),
+        (
+            "Orders being opened at one wallet, per process",
+            str(places.PER_WALLET),
+            "error `BUSY` at once; nothing was done, and the other wallet is not concerned",
+        ),
     )
 
 

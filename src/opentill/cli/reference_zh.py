@@ -22,6 +22,7 @@ SETTINGS_ZH = {
     "wallet_timeout_s": "等待钱包一次应答的最长时间，秒。",
     "max_body_bytes": "接口和回调读取的请求内容上限，字节。",
     "max_open_requests": "一个进程同时处理的请求数；超过时返回“系统繁忙”。",
+    "max_connections": "一个进程同时保持的 HTTP 连接数；超过时返回“系统繁忙”。",
     "demo_pages": "在沙箱之外也提供 `/test/api/` 下的演示页，供接入商使用。",
     "metrics_networks": "允许读取 `GET /metrics` 的网段，CIDR 格式，用逗号分隔。",
     "console_token": "程序读取 `/console/api/` 用的 Bearer 令牌。为空时，沙箱之外只有登录了控制台的人能读。",
