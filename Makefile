@@ -63,11 +63,12 @@ oracles: setup .venv-oracles/official/.ready ## Let third-party SDKs judge the t
 test: setup .venv-oracles/.ready ## All tests, on SQLite and PostgreSQL, with a real browser
 	@$(PY) -m pytest -n auto $(ARGS)
 
-ROUNDS ?= 3
-CALLS ?= 3000
+ROUNDS ?= 2
+CALLS ?= 2000
+PARTS ?=
 
-bench: .venv/.dev-ready .venv/.system-ready ## Measure scans beside the floor; writes bench/REPORT.md
-	@$(PY) -m bench --rounds $(ROUNDS) --calls $(CALLS)
+bench: .venv/.dev-ready .venv/.system-ready ## Measure everything beside its floor, or PARTS=scan,growth; writes bench/REPORT.md
+	@$(PY) -m bench --rounds $(ROUNDS) --calls $(CALLS) --parts "$(PARTS)" $(ARGS)
 
 check: .venv/.dev-ready ## Style, types, import rules
 	@.venv/bin/ruff check .

@@ -1,126 +1,110 @@
-"""`make bench`: floors and the gateway in one run, interleaved, medians over rounds; writes bench/REPORT.md."""
+"""`make bench`: floors and the gateway in one run, in turns, medians over rounds; writes bench/REPORT.md.
+
+`PARTS=scan,growth` runs some parts only, `ROUNDS=1` is quick.
+"""
 
 import argparse
+import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import uvloop
 from tests.databases import PostgresCluster
 
-from bench import floor, load, processes, report
-from bench.floor import Floor
+from bench import floor, growth, lives, report, scans, starts
 from bench.keys import write_keys
-from bench.report import Cell, Measured, Run
-from opentill.storage.database import ensure_schema
+from bench.stage import ENGINES, SQLITE, Sample, Stage
 
-WALLETS = {"Alipay": 1, "WeChat Pay": 2}
-POSTGRES_PROCESSES = "postgres"
+PARTS = ("floor", "scan", "latency", "operations", "notifications", "start", "processes", "merchants", "growth")
+ONCE = ("processes", "merchants", "growth")
+"""Long ones, whose own turns are rounds enough."""
+LIMIT_S = 420
+"""Of one part on one engine; what takes longer is left out, and the report says so."""
 
 
 async def main() -> None:
     options = _options()
-    runs: list[Run] = []
+    samples: list[Sample] = []
+    missing: list[str] = []
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="opentill-bench-") as folder:
         keys = Path(folder) / "keys.json"
         write_keys(keys)
         cluster = PostgresCluster(is_durable=True)
+        cluster.start()
         try:
-            for number in range(1, options.rounds + 1):
-                for engine in ("SQLite", "PostgreSQL"):
-                    print(f"round {number} of {options.rounds}, {engine}: floor ...", flush=True)
-                    async with _database(engine, cluster, Path(folder) / f"{number}") as url:
-                        measured_floor = await _floor(engine, url, keys, options.calls)
-                        print(f"round {number} of {options.rounds}, {engine}: gateway ...", flush=True)
-                        runs.append(await _gateway(engine, url, keys, measured_floor, options))
+            stage = Stage(Path(folder), keys, cluster)
+            for number, part, engine in _plan(options):
+                minutes = (time.perf_counter() - started) / 60
+                print(f"{minutes:5.1f} min  round {number} of {options.rounds}, {part}, {engine} ...", flush=True)
+                try:
+                    async with asyncio.timeout(LIMIT_S):
+                        samples += await _works(stage, options)[part](engine)
+                except TimeoutError:
+                    missing.append(f"{part} on {engine} in round {number}: longer than {LIMIT_S} s")
         finally:
             cluster.stop()
-    path = report.write(runs, options.out, command=f"make bench ROUNDS={options.rounds} CALLS={options.calls}")
+    command = f"make bench PARTS={','.join(options.parts)} ROUNDS={options.rounds} CALLS={options.calls}"
+    (options.out / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(samples), indent=1))
+    minutes = (time.perf_counter() - started) / 60
+    path = report.write(samples, options.out, command=command, minutes=minutes, missing=missing)
     print(f"Written: {path}")
 
 
-async def _floor(engine: str, url: str, keys: Path, calls: int) -> Floor:
-    sign_us, verify_us = floor.rsa_us(floor.read_private(keys))
-    before = processes.cpu_of_user_s(POSTGRES_PROCESSES)
-    sql_us = await floor.sql_us(url, calls)
-    sql_us += (processes.cpu_of_user_s(POSTGRES_PROCESSES) - before) / calls * 1e6
-    return Floor(
-        sign_us=sign_us,
-        verify_us=verify_us,
-        server_us=await floor.server_us(calls),
-        client_us=await floor.client_us(calls),
-        sql_us={engine: sql_us},
-    )
+def _plan(options: argparse.Namespace) -> Iterator[tuple[int, str, str]]:
+    """Round, part, engine: both engines one after the other, so that they meet the machine in the same mood."""
+    for number in range(1, options.rounds + 1):
+        for part in options.parts:
+            if part in ONCE and number > 1:
+                continue
+            for engine in ENGINES:
+                is_for_one = (part == "start" and engine != SQLITE) or (part == "processes" and engine == SQLITE)
+                if not is_for_one:
+                    yield number, part, engine
 
 
-async def _gateway(engine: str, url: str, keys: Path, floor_of_run: Floor, options: argparse.Namespace) -> Run:
-    stub_port, port = processes.free_port(), processes.free_port()
-    stub = ["-m", "bench.stub", str(stub_port), str(keys), str(options.wallet_ms)]
-    gateway = ["-m", "bench.gateway", str(port), str(keys), url, f"http://127.0.0.1:{stub_port}"]
-    async with processes.running(stub, port=stub_port):
-        started = time.perf_counter()
-        async with processes.running(gateway, port=port) as process:
-            first = await load.run("127.0.0.1", port, clients=1, calls=1, make=lambda _: _request(1))
-            cold_s = time.perf_counter() - started
-            assert not first.errors, first.errors
-            rest_mb = processes.rss_mb(process.pid)
-            await load.run("127.0.0.1", port, clients=16, calls=200, make=lambda n: _request(1 + n % 2))
-            cells = [
-                await _cell(process.pid, port, wallet, clients, options.calls)
-                for clients in options.clients
-                for wallet in WALLETS
-            ]
-            return Run(engine, floor_of_run, cells, cold_s, rest_mb, processes.rss_mb(process.pid))
+def _works(stage: Stage, options: argparse.Namespace) -> dict[str, Callable[[str], Awaitable[list[Sample]]]]:
+    calls = options.calls
 
+    async def floors(engine: str) -> list[Sample]:
+        async with stage.database(engine) as url:
+            found = await floor.measured(url, stage.keys, calls, lambda: stage.database_cpu_s(engine))
+        values = {**msgspec.structs.asdict(found), "scan_us": found.scan_us, "notification_us": found.notification_us}
+        return [Sample("floor", engine, "floor", values)]
 
-async def _cell(pid: int, port: int, wallet: str, clients: int, calls: int) -> Cell:
-    before = processes.cpu_s(pid)
-    before_pg = processes.cpu_of_user_s(POSTGRES_PROCESSES)
-    requests = [_request(WALLETS[wallet]) for _ in range(calls)]
-    result = await load.run("127.0.0.1", port, clients=clients, calls=calls, make=lambda number: requests[number])
-    assert not result.errors, result.errors
-    cpu = processes.cpu_s(pid) - before
-    cpu_pg = processes.cpu_of_user_s(POSTGRES_PROCESSES) - before_pg
-    return Cell(
-        wallet,
-        clients,
-        Measured(
-            per_second=result.per_second,
-            p50_ms=result.percentile(50),
-            p99_ms=result.percentile(99),
-            p999_ms=result.percentile(99.9),
-            cpu_us=cpu / calls * 1e6,
-            database_us=cpu_pg / calls * 1e6,
-        ),
-    )
-
-
-def _request(channel: int) -> bytes:
-    return load.scan_request("bench", f"b{time.time_ns()}", channel)
-
-
-@asynccontextmanager
-async def _database(engine: str, cluster: PostgresCluster, folder: Path) -> AsyncIterator[str]:
-    if engine == "PostgreSQL":
-        async with cluster.database() as url:
-            yield url
-        return
-    folder.mkdir()
-    url = f"sqlite:///{folder / 'bench.sqlite3'}"
-    await ensure_schema(url)
-    yield url
+    return {
+        "floor": floors,
+        "scan": lambda engine: scans.clients(stage, engine, calls),
+        "latency": lambda engine: scans.half_load(stage, engine, calls),
+        "operations": lambda engine: lives.operations(stage, engine, calls // 2),
+        "notifications": lambda engine: lives.notifications(stage, engine, calls),
+        "start": lambda _: starts.starts(calls // 2),
+        "processes": lambda engine: scans.two_processes(stage, engine, calls),
+        "merchants": lambda engine: scans.merchants(stage, engine, calls, options.merchants),
+        "growth": lambda engine: growth.growth(stage, engine, calls, options.rows),
+    }
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--calls", type=int, default=3000)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64, 256])
-    parser.add_argument("--wallet-ms", type=float, default=0.0)
+    parser.add_argument("--parts", type=_parts, default=PARTS, help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--calls", type=int, default=2000, help="requests in one measurement")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="orders in the grown table")
+    parser.add_argument("--merchants", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     return parser.parse_args()
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """The floor always comes along: without it there are no ratios."""
+    chosen = {"floor", *(part.strip() for part in text.split(",") if part.strip())}
+    if unknown := chosen - set(PARTS):
+        raise argparse.ArgumentTypeError(f"no such part: {', '.join(sorted(unknown))}")
+    return PARTS if chosen == {"floor"} else tuple(part for part in PARTS if part in chosen)
 
 
 if __name__ == "__main__":

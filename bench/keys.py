@@ -6,6 +6,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+ALIPAY_APP_ID = "2021000000000000"
+WECHAT_APPID = "wx0000000000000000"
+WECHAT_MCHID = "1900000000"
+API_V3_KEY = "0" * 32
 PUBLIC_KEY_ID = "PUB_KEY_ID_0000000000000000000000000001"
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 READY_TIMEOUT_S = 60.0
@@ -23,7 +24,11 @@ def free_port() -> int:
 async def running(arguments: Sequence[str], *, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
     """Python with these arguments, once it listens on `port`."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, cwd=_ROOT, env={**os.environ, "PYTHONPATH": str(_ROOT)}
+        sys.executable,
+        *arguments,
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": f"{_ROOT / 'src'}:{_ROOT}"},
+        stdout=subprocess.DEVNULL,
     )
     try:
         await _listening(port, process)
@@ -40,17 +45,27 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def cpu_of_user_s(command: str) -> float:
-    """CPU of every living process whose command line starts with `command`, e.g. PostgreSQL's."""
+def cpu_of_family_s(pids: Sequence[int]) -> float:
+    """Of a first process and its living children; those that ended are in the first one's account."""
     total = 0.0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "cmdline").read_bytes().startswith(command.encode()):
-                    total += cpu_s(int(entry.name))
-            except OSError:
-                continue
+    for place, pid in enumerate(pids):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        total += sum(int(field) for field in fields[11 : 15 if place == 0 else 13]) / _TICKS
     return total
+
+
+@contextmanager
+def busy_neighbour() -> Iterator[None]:
+    """Something else that signs, as under load: two cores may be one with two threads, and clocks go down."""
+    process = subprocess.Popen([sys.executable, "-m", "bench.busy"], cwd=_ROOT)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def rss_mb(pid: int) -> float:

@@ -1,6 +1,7 @@
-"""A wallet that answers creates and nothing else, as fast as signing allows: `python -m bench.stub PORT KEYS_FILE`.
+"""A wallet as fast as signing allows: `python -m bench.stub PORT KEYS_FILE DELAY_MS`.
 
-Unlike the twin it keeps no books, so what is measured is the gateway.
+Unlike the twin it keeps no books, so what is measured is the gateway: every trade can be opened, every question finds
+the trade waiting, every refund succeeds at once.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import uvicorn
@@ -17,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from starlette.types import Receive, Scope, Send
 
-from bench.keys import PUBLIC_KEY_ID
+from bench.keys import PUBLIC_KEY_ID, WECHAT_APPID, WECHAT_MCHID
 
 _JSON = [(b"content-type", b"application/json; charset=utf-8")]
 
@@ -49,16 +51,18 @@ class Stub:
 
     def _alipay(self, body: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
         form = parse_qs(body.decode())
-        trade_no = json.loads(form["biz_content"][0])["out_trade_no"]
-        node = (
-            f'{{"code":"10000","msg":"Success","out_trade_no":"{trade_no}",'
-            f'"qr_code":"https://qr.alipay.com/bax{trade_no}"}}'
-        )
-        method = form["method"][0].replace(".", "_")
+        biz = json.loads(form["biz_content"][0])
+        trade_no, method = biz["out_trade_no"], form["method"][0].replace(".", "_")
+        more = {
+            "alipay_trade_precreate": {"qr_code": f"https://qr.alipay.com/bax{trade_no}"},
+            "alipay_trade_query": {"trade_status": "WAIT_BUYER_PAY", "total_amount": "0.01"},
+            "alipay_trade_refund": {"fund_change": "Y", "refund_fee": biz.get("refund_amount", "")},
+        }[method]
+        node = json.dumps({"code": "10000", "msg": "Success", "out_trade_no": trade_no, **more}, separators=(",", ":"))
         return f'{{"{method}_response":{node},"sign":"{self._sign(node.encode())}"}}'.encode(), _JSON
 
     def _wechat(self, path: str, body: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        answer = b'{"code_url":"weixin://wxpay/bizpayurl?pr=%s"}' % (str(hash(body))[1:12].encode())
+        answer = json.dumps(_wechat_node(path, json.loads(body or b"{}"))).encode()
         timestamp, nonce = str(int(time.time())), "0123456789abcdef"
         signature = self._sign(f"{timestamp}\n{nonce}\n".encode() + answer + b"\n")
         headers = {
@@ -73,6 +77,16 @@ class Stub:
 
     def _sign(self, text: bytes) -> str:
         return base64.b64encode(self._key.sign(text, padding.PKCS1v15(), hashes.SHA256())).decode()
+
+
+def _wechat_node(path: str, asked: dict[str, Any]) -> dict[str, Any]:
+    if path.endswith("/native"):
+        return {"code_url": f"weixin://wxpay/bizpayurl?pr={asked['out_trade_no'][-11:]}"}
+    if path.endswith("/refunds"):
+        number, amount = asked["out_refund_no"], {"refund": asked["amount"]["refund"], "currency": "CNY"}
+        return {"out_refund_no": number, "refund_id": f"5{number}", "status": "SUCCESS", "amount": amount}
+    trade = {"out_trade_no": path.rpartition("/")[2], "trade_state": "NOTPAY"}
+    return {**trade, "appid": WECHAT_APPID, "mchid": WECHAT_MCHID}
 
 
 def main() -> None:
