@@ -33,6 +33,7 @@ TABLE = {
 REFUND_TABLE = {"": {"PENDING", "SUCCEEDED"}, "PENDING": {"PENDING", "SUCCEEDED", "FAILED"}}
 NOTIFICATION_TABLE = {"": {"DUE"}, "DUE": {"DELIVERED", "DEAD"}}
 OPEN, UNPAID = {"CREATED", "WAITING"}, {"FAILED", "CLOSED", "REVERSED"}
+REFUSED = "62"
 OPENING = {"open.pay.scan", "open.pay.h5", "open.pay.mp", "open.pay.barcode"}
 # Refunds of the order's own payment; a surplus goes back beside it.
 OF_THE_ORDER = {"REQUESTED", "LATE", "REVERSED"}
@@ -155,9 +156,11 @@ class Auditor:
         self.look()
         if reply.code == "1":
             self.found("system error", "", reply.message)
+        command, data = form["command"], reply.data
+        if reply.code == REFUSED and command in OPENING:
+            self._check_refused(till, form)
         if not reply.is_success:
             return
-        command, data = form["command"], reply.data
         if command in OPENING:
             self._check_opened(till, form, data)
         if command in ("open.pay.query", "open.pay.barcode"):
@@ -178,6 +181,14 @@ class Auditor:
         codes.add(number)
         if order.way != "BARCODE" and len(codes) > 1:
             self.found("duplicate", order.order_no, f"two orders under one number: {sorted(codes)}")
+
+    def _check_refused(self, till: "SimTill", form: Mapping[str, str]) -> None:
+        """A till that hears that the wallet refused lets the customer pay again: no money can be there, or come."""
+        for order in self._books.orders_named(till.party.app_id, form["local_order_no"]):
+            for trade in self._books.trades_of(self._numbers[order.app_id], order.order_no):
+                is_taken = trade.state == "PAID" and not trade.refunded_fen
+                if order.state != "PAID" and (is_taken or trade.state == "PASSWORD"):
+                    self.found("told", order.order_no, f"told refused, but the wallet has {trade}")
 
     def _check_status(self, till: "SimTill", data: Mapping[str, str]) -> None:
         """A status that a till hears must be the stored one, or one it was while the reply was made."""

@@ -67,6 +67,11 @@ BUGS = (
             "                return changed",
         ),
     ),
+    bug(
+        "unknown-is-told-as-refused",
+        "A charge whose outcome nobody knows yet is told to the till as refused, and the customer pays again.",
+        Swap(opening.charge, "if order.state is OrderState.FAILED:", "if order.state is not OrderState.PAID:"),
+    ),
     # --- money that comes in
     bug(
         "paid-twice-is-paid-again",
