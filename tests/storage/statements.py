@@ -3,28 +3,29 @@
 import contextlib
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 
-_LOGGED = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
+_LOGGED = re.compile(r"\[(\d+)\] LOG:  (?:statement|execute [^:]*): (.*)")
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _NUMBER = re.compile(r"\$\d+|(?<![\w.])-?\d+\b")
 _SPACE = re.compile(r"\s+")
 
 
 @contextlib.asynccontextmanager
-async def recorded(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], set[str]]]:
+async def recorded(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], list[str]]]:
     """What whoever connects to `url` inside this context sends; the function tells what it was until now.
 
-    Every statement is in its bare form: values are `?`, whether they were written or given.
+    Connection after connection, each in order. Every statement is in its bare form: values are `?`, whether they were
+    written or given.
     """
     recorder = _postgres(url) if url.startswith("postgresql") else _sqlite(url, monkeypatch)
     async with recorder as statements:
-        yield lambda: {bare(statement) for statement in statements()}
+        yield lambda: [bare(statement) for statement in statements()]
 
 
 def bare(statement: str) -> str:
@@ -60,11 +61,11 @@ async def _postgres(url: str) -> AsyncIterator[Callable[[], list[str]]]:
         await connection.close()
     start = log.stat().st_size
 
-    def read() -> Iterator[str]:
+    def read() -> list[str]:
         with log.open("rb") as file:
             file.seek(start)
-            for line in file.read().decode(errors="replace").splitlines():
-                if found := _LOGGED.search(line):
-                    yield found[1]
+            found = _LOGGED.findall(file.read().decode(errors="replace"))
+        # Sorting is stable: what one process of the server was sent stays in order.
+        return [statement for _, statement in sorted(found, key=lambda each: int(each[0]))]
 
-    yield lambda: list(read())
+    yield read

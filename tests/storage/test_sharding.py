@@ -1,6 +1,7 @@
 """The order family can be sharded by app_id: its keys, its statements, its numbers, its jobs (design 6)."""
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -42,6 +43,10 @@ CLAIMS = {
 NOT_ON_THE_PATH = {"refused_calls", "till_sales", "till_refunds"}
 """Tables of pages for people, which an integrator's day does not touch."""
 ROW_LOCKS = re.compile(r"FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE|SKIP LOCKED|LOCK TABLE|advisory", re.IGNORECASE)
+
+SHARED = ("INSERT INTO sales_",)
+"""Counters: a row of theirs is locked until the payment that counts in it is durable."""
+ENDS = ("COMMIT", "RELEASE unit")
 
 _TABLES = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (\w+)(?: AS)?(?: (?!SET\b|WHERE\b|ON\b|ORDER\b|VALUES\b)(\w+))?")
 _NAMED = re.compile(rf"(?:WHERE|AND|ON|\() ?(?:\w+\.)?{SHARD_KEY} = (?:\?|CAST\(\? AS BIGINT\)|\w+\.{SHARD_KEY})(?!\w)")
@@ -190,12 +195,24 @@ async def test_jobs_are_claimed_by_leases_and_never_by_locks(engine: str, monkey
         async with running(g) as w:
             await a_day(w)
 
-        issued = statements()
+        issued = set(statements())
     claims = {table: [s for s in issued if s.startswith(start)] for table, start in CLAIMS.items()}
     assert {sent for sent in issued if ROW_LOCKS.search(sent)} == set()
     for table, found in claims.items():
         column = "poll_at_ms" if table == "orders" else "due_at_ms"
         assert any(f"AND {column} = ?" in statement for statement in found), table
+
+
+@on_both_engines
+async def test_rows_that_many_orders_share_are_touched_last(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ground(engine) as g, recorded(g.database_url, monkeypatch) as statements:
+        async with running(g) as w:
+            await a_day(w)
+
+        issued = statements()
+    followers = {after for before, after in pairwise(issued) if before.startswith(SHARED)}
+    assert any(statement.startswith(SHARED) for statement in issued)
+    assert {after for after in followers if not after.startswith((*SHARED, *ENDS))} == set()
 
 
 @pytest.mark.parametrize(

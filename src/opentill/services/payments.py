@@ -11,7 +11,7 @@ from opentill.domain.parties import AppRules
 from opentill.domain.refund import Refund, RefundCause, RefundState, given_back_fen
 from opentill.services import notifications
 from opentill.services.deployment import Deployment
-from opentill.services.sales import count_refund
+from opentill.services.sales import count_refund, counted_last
 from opentill.storage import held, history, refunds, stats
 from opentill.storage import orders as rows
 from opentill.storage.database import Step
@@ -75,7 +75,7 @@ async def plan_payment(
     ]
     if was_refunded:
         returned, more = _returned(paid, wallet_fen=paid.amount_fen, now_ms=now_ms)
-        return returned, unit + more
+        return returned, counted_last(unit + more)
     policy = (await _rules(deployment, order)).late_payment if is_late else ACCEPT
     if policy == REFUND:
         unit += [rows.reserve_refund(paid, amount_fen=paid.received_fen), refunds.insert(_late_refund(paid, now_ms))]
@@ -83,7 +83,7 @@ async def plan_payment(
     # Held money waits for a person, who decides whether the merchant may deliver.
     if policy == ACCEPT:
         unit += notifications.owe_notification(paid, now_ms=now_ms)
-    return paid, unit
+    return paid, counted_last(unit)
 
 
 def plan_accepted(order: Order, payment: Payment, said: Said, *, now_ms: int) -> tuple[Order, list[Step]]:
@@ -95,13 +95,14 @@ def plan_accepted(order: Order, payment: Payment, said: Said, *, now_ms: int) ->
     ordered = msgspec.structs.replace(order, amount_fen=payment.amount_fen)
     paid = _paid(ordered, payment, said, is_late=not order.is_open, now_ms=now_ms)
     paid = msgspec.structs.replace(paid, attention=order.attention)
-    return paid, [
+    unit = [
         held.correct_amount(order, amount_fen=payment.amount_fen),
         rows.move_to_paid(paid, expected=order.state),
         stats.count_payment(paid, now_ms=now_ms),
         *_count_goods(paid, now_ms),
         *notifications.owe_notification(paid, now_ms=now_ms),
     ]
+    return paid, counted_last(unit)
 
 
 async def _plan_return(deployment: Deployment, order: Order, payment: Payment, now_ms: int) -> tuple[Order, list[Step]]:
@@ -115,7 +116,7 @@ async def _plan_return(deployment: Deployment, order: Order, payment: Payment, n
     unit.append(rows.flag(order.app_id, order.order_no, attention=RETURNED))
     if (await _rules(deployment, order)).notify_refunds:
         unit += notifications.owe_notification(returned, now_ms=now_ms, kind=notifications.REFUND)
-    return msgspec.structs.replace(returned, attention=RETURNED), unit
+    return msgspec.structs.replace(returned, attention=RETURNED), counted_last(unit)
 
 
 def _returned(order: Order, *, wallet_fen: int, now_ms: int) -> tuple[Order, list[Step]]:

@@ -21,7 +21,7 @@ from opentill.domain.refund import (
 from opentill.services.access import Caller
 from opentill.services.deployment import Deployment
 from opentill.services.notifications import REFUND, owe_notification
-from opentill.services.sales import count_refund
+from opentill.services.sales import count_refund, counted_last
 from opentill.services.words import wallet_words
 from opentill.storage import held, history, notifications
 from opentill.storage import orders as order_rows
@@ -295,12 +295,13 @@ async def _end_unit(
     )
     app = await deployment.parties.app_by_id(app_id)
     assert app is not None
-    return [
+    settled = [
         *unit,
         order_rows.settle_refund(order, amount_fen=amount_fen, refunded_at_ms=ended.ended_at_ms),
         *count_refund(order, amount_fen=amount_fen, now_ms=now_ms),
         *(owe_notification(after, now_ms=now_ms, kind=REFUND) if app.rules.notify_refunds else []),
     ]
+    return counted_last(settled)
 
 
 def _gone_wrong(failed: Refund) -> list[Step]:

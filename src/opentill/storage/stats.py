@@ -6,6 +6,8 @@ from opentill.domain.order import GoodsLine, Order
 from opentill.storage.database import Database, Step
 
 HOUR_MS = 3_600_000
+COUNTER = "INSERT INTO sales_"
+"""How every statement here begins that adds to a row which many orders share."""
 
 
 def count_payment(order: Order, *, now_ms: int) -> Step:
