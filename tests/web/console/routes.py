@@ -156,5 +156,30 @@ MERCHANTS = (
     Row("POST", f"{_CASHIER}/replace", P.MERCHANTS_MANAGE, things.of_cashier("/replace")),
 )
 
-ROWS: Sequence[Row] = (*ACCESS, *TILLS, *INTEGRATION, *APPS, *MERCHANTS)
+ORDERS = (
+    Row("GET", "/dashboard", P.DASHBOARD),
+    Row("GET", "/orders", P.ORDERS_READ),
+    Row("GET", "/orders/export", P.ORDERS_EXPORT),
+    Row("POST", "/orders/export", P.ORDERS_EXPORT),
+    Row("GET", "/orders/exports", P.ORDERS_EXPORT),
+    Row("GET", "/orders/{order_no}", P.ORDERS_READ, things.of_order("/orders/{}")),
+    Row("POST", "/orders/{order_no}/ask", P.ORDERS_ACT, things.of_order("/orders/{}/ask")),
+    Row("POST", "/orders/{order_no}/reverse", P.ORDERS_ACT, things.of_order("/orders/{}/reverse")),
+    Row("GET", "/orders/{order_no}/refund", P.REFUND, things.of_order("/orders/{}/refund")),
+    Row("POST", "/orders/{order_no}/refund", P.REFUND, things.of_order("/orders/{}/refund")),
+    Row("POST", "/orders/{order_no}/decide", P.ORDERS_ACT, things.of_order("/orders/{}/decide")),
+    Row("POST", "/orders/{order_no}/dismiss", P.ORDERS_ACT, things.of_order("/orders/{}/dismiss")),
+    Row("POST", "/orders/{order_no}/tell", P.ORDERS_ACT, things.of_order("/orders/{}/tell")),
+    Row("GET", "/notifications", P.NOTIFICATIONS_READ),
+    Row("POST", "/notifications/resend", P.NOTIFICATIONS_RESEND, their_form=things.their_notification_form),
+    Row("POST", "/notifications/resend-all", P.NOTIFICATIONS_RESEND),
+    Row(
+        "GET",
+        "/notifications/{app_id:int}/{notification_id:int}",
+        P.NOTIFICATIONS_READ,
+        things.their_notification,
+    ),
+)
+
+ROWS: Sequence[Row] = (*ACCESS, *ORDERS, *TILLS, *INTEGRATION, *APPS, *MERCHANTS)
 """Every area adds its own."""

@@ -136,7 +136,9 @@ async def test_numbers_of_no_order_lead_to_no_page() -> None:
     async with console() as c:
         await scanned(c.world)
 
-        answers = [(await c.get(f"/orders/{number}")).status for number in ("1", "1" * 30, "x", "117954064000010000001")]
+        answers = [
+            (await c.get(f"/orders/{number}")).status for number in ("1", "1" * 30, "x", "117954064000010000001")
+        ]
 
         assert answers == [404] * 4
 
@@ -205,7 +207,7 @@ async def test_held_money_is_placed_on_the_order_s_page() -> None:
         assert again.status == 409
 
 
-async def test_giving_held_money_back_takes_the_right_to_refund() -> None:
+async def test_a_decision_about_no_payment_changes_nothing() -> None:
     async with console() as c:
         await fault(c.world, 2, "pay", "wrong_amount")
         reply = await ask(c.world, "barcode", barcode="130123456789011234", amount=1000, local_order_no="T-1")
@@ -215,7 +217,8 @@ async def test_giving_held_money_back_takes_the_right_to_refund() -> None:
             for payment, choice in (("nothing", "refund"), ("", "keep"), ("x", "burn"))
         ]
 
-        assert answers == [404, 404, 404]
+        assert answers == [409, 409, 409]
+        assert (await c.world.order(reply.order_no)).attention == "WRONG_AMOUNT"
 
 
 async def test_reversing_a_paid_order_is_refused_with_the_reason() -> None:

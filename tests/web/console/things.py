@@ -3,8 +3,11 @@
 import re
 from collections.abc import Awaitable, Callable
 
+from opentill.base import numbers
+from opentill.domain.order import Order, OrderState, PaymentWay
 from opentill.domain.parties import AppRules
 from opentill.domain.people import Role
+from opentill.storage import notifications, orders
 from tests.clients import Till
 from tests.web.console.kit import OTHER_MERCHANT_ID, Console, at
 
@@ -69,3 +72,55 @@ def of_cashier(path: str) -> Theirs:
         return f"/merchants/{OTHER_MERCHANT_ID}/cashiers/{await their_cashier(c)}{path}"
 
     return made
+
+
+async def their_order(c: Console) -> Order:
+    """An order of the other merchant that nobody has paid."""
+    app_id = await c.world.number("SELECT app_id FROM apps WHERE app = $1", await their_app(c))
+    now_ms = c.world.clock.now_ms()
+    order_no = numbers.new_order_no(numbers.PAYMENT, app_id=app_id, now_ms=now_ms)
+    order = Order(
+        app_id=app_id,
+        order_no=order_no,
+        local_order_no=order_no,
+        attempt=1,
+        merchant_id=OTHER_MERCHANT_ID,
+        store_id=0,
+        operator_id="theirs",
+        account_id=0,
+        channel=1,
+        way=PaymentWay.SCAN,
+        state=OrderState.WAITING,
+        amount_fen=100,
+        un_discount_fen=None,
+        subject="",
+        goods=(),
+        notify_url="",
+        device_create_ip="",
+        created_at_ms=now_ms,
+        expires_at_ms=now_ms + 60_000,
+    )
+    await c.world.database.write([orders.insert(order)])
+    return order
+
+
+def of_order(path: str) -> Theirs:
+    async def made(c: Console) -> str:
+        return path.format((await their_order(c)).order_no)
+
+    return made
+
+
+async def their_notification(c: Console, form: str = "/notifications/{}/{}") -> str:
+    """The page of what the other merchant is owed."""
+    order = await their_order(c)
+    step = notifications.insert(
+        order.app_id, order.order_no, kind="PAYMENT", url="http://127.0.0.1:9/", fields={},
+        now_ms=c.world.clock.now_ms(),
+    )  # fmt: skip
+    await c.world.database.write([step])
+    return form.format(order.app_id, step.args[1])
+
+
+async def their_notification_form(c: Console) -> dict[str, str]:
+    return {"one": await their_notification(c, "{}-{}")}

@@ -13,7 +13,9 @@ from opentill.web.console import (
     api,
     apps,
     audit_pages,
+    dashboard,
     devices,
+    exports,
     home,
     integration,
     merchants,
@@ -54,6 +56,8 @@ def all_pages(deployment: Deployment) -> list[ConsolePage]:
         *order.pages(deployment),
         *notifications.pages(deployment),
         *merchants.pages(deployment),
+        *dashboard.pages(deployment),
+        *exports.pages(deployment),
     ]
 
 

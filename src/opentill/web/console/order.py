@@ -145,7 +145,7 @@ async def _decide(visit: Visit) -> Response:
     chosen = [payment for payment in payments if payment.channel_trade_no == form.get("payment")]
     choice = _CHOICES.get(form.get("choice", ""))
     if not chosen or choice is None:
-        raise NotYours
+        return await _refused(visit, order, decisions.CHANGED)
     if choice is Choice.REFUND:
         visit.require(Permission.REFUND, order.merchant_id)
     note = form.get("note", "").strip()

@@ -122,9 +122,11 @@ CREATE TABLE refused_calls (
 CREATE INDEX refused_calls_time ON refused_calls (at_ms);
 """
 
-# What people look for. None of it is written by opening an order: the first and the last hold only the rows that wait
-# for somebody, the second is written once by each payment.
+# What people look for. None of it is written by opening an order: two hold only the rows that wait for somebody, one is
+# written once by each payment, and those of the counters once for each hour of a cashier or an item.
 LOOKING = """
+CREATE INDEX sales_hours_time ON sales_hours (hour_ms);
+CREATE INDEX sales_goods_time ON sales_goods (hour_ms);
 CREATE INDEX orders_attention ON orders (app_id, order_no) WHERE attention <> '';
 CREATE INDEX payments_channel_trade_no ON payments (app_id, channel_trade_no);
 CREATE INDEX notifications_dead ON notifications (app_id, notification_id) WHERE state = 'DEAD';
