@@ -2,6 +2,7 @@
 
 import pytest
 
+from opentill.services import decisions
 from opentill.services.doctor_books import (
     END_MARGIN_MS,
     LATE_MS,
@@ -13,6 +14,7 @@ from opentill.services.doctor_books import (
     check_notifications,
 )
 from opentill.services.findings import Finding, Level, Patient
+from opentill.storage import held
 from tests.databases import on_both_engines
 from tests.doctor.patients import only, patient_of
 from tests.orders import ALIPAY, WECHAT, ask, paid, scanned
@@ -216,6 +218,24 @@ async def test_statistics_without_any_payment_are_named(engine: str) -> None:
         _, sums = await books(patient_of(w, is_whole=True))
 
         assert sums.level is Level.FAIL
+
+
+@on_both_engines
+async def test_money_that_a_person_accepted_counts_when_it_was_accepted(engine: str) -> None:
+    async with world(engine) as w:
+        order = await scanned(w, amount=1000)
+        await w.change("UPDATE orders SET amount_fen = 999")  # as if the wallet had taken another amount
+        await w.pay(order.qr_code)
+        await w.advance(2 * HOUR_S)
+        stored = await w.order(order.order_no)
+        (payment,) = await held.payments_of(w.database, stored.app_id, stored.order_no)
+        await decisions.decide(w.deployment, stored, payment, decisions.Choice.ACCEPT, by=decisions.By("ann", ""))
+        await w.advance(2 * HOUR_S)
+
+        _, sums = await books(patient_of(w, is_whole=True))
+
+        assert sums.level is Level.OK, sums.text
+        assert "in 1 hours of sales" in sums.text
 
 
 @on_both_engines

@@ -159,11 +159,16 @@ async def open_past_end(
 
 async def sold(database: Database, app_id: int, *, from_ms: int, to_ms: int) -> SoldPerHour:
     """Payments and settled refunds of orders made in this time, as the statistics should have counted them."""
+    # Money that was held counts from when a person accepted it, which is on the timeline alone.
     paid = await database.read(
-        "SELECT p.recorded_at_ms - p.recorded_at_ms % $4 AS hour_ms, p.channel, count(*) AS orders, "
-        "sum(o.amount_fen) AS amount_fen, sum(p.received_fen) AS received_fen, sum(p.discount_fen) AS discount_fen "
+        "SELECT counted.at_ms - counted.at_ms % $4 AS hour_ms, channel, count(*) AS orders, "
+        "sum(amount_fen) AS amount_fen, sum(received_fen) AS received_fen, sum(discount_fen) AS discount_fen "
+        "FROM (SELECT p.channel, o.amount_fen, p.received_fen, p.discount_fen, coalesce((SELECT max(h.at_ms) "
+        "FROM history AS h WHERE h.app_id = p.app_id AND h.order_no = p.order_no AND h.kind = 'DECIDED' "
+        "AND h.detail LIKE '%\"ordered_fen\"%'), p.recorded_at_ms) AS at_ms "
         "FROM payments AS p JOIN orders AS o ON o.app_id = p.app_id AND o.order_no = p.order_no "
-        "WHERE p.app_id = $1 AND p.order_no >= $2 AND p.order_no < $3 AND p.role = 'EFFECTIVE' GROUP BY 1, 2",
+        "WHERE p.app_id = $1 AND p.order_no >= $2 AND p.order_no < $3 AND p.role = 'EFFECTIVE') AS counted "
+        "GROUP BY 1, 2",
         app_id,
         _bound(from_ms),
         _bound(to_ms),
