@@ -1,7 +1,9 @@
 """The audit log: every change once, in words, with no secret; its chain shows what was changed afterwards."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +14,7 @@ from opentill.services import audit
 from opentill.storage import audit as rows
 from opentill.storage.database import Step, StepFailed
 from opentill.web.console.formats import iso_time
+from opentill.web.pages import LANGUAGES, all_texts
 from tests.databases import on_both_engines
 from tests.twin.world import NOON_MS
 from tests.web.console.kit import PASSWORD, Console, console
@@ -190,6 +193,19 @@ async def test_no_secret_is_in_the_log() -> None:
         secrets = [made.key, key, PASSWORD, "planted secret", settings["app_private_key"][60:100]]
         secrets.append(shown.text.split('class="secret">')[1].split("<")[0])
         assert [secret for secret in secrets if secret in stored + page + c.world.ground.log.getvalue()] == []
+
+
+def test_every_kind_of_change_has_words_in_both_languages() -> None:
+    kinds = "account|app|device|export|merchant|notification|operator|order|refund|session|shift|store|user"
+    named = re.compile(rf'"((?:{kinds})\.[a-z_]+)"')
+    folder = Path(audit.__file__).parents[1]
+    sources = [path.read_text("utf-8") for area in ("services", "web", "cli") for path in (folder / area).rglob("*.py")]
+
+    actions = {action for source in sources for action in named.findall(source)}
+
+    assert "user.add" in actions
+    for language in LANGUAGES:
+        assert actions - all_texts(language)["audit_action"].keys() == set()
 
 
 # --- the page

@@ -11,7 +11,7 @@ from opentill.services.deployment import Deployment
 from opentill.storage import audit as rows
 from opentill.storage.audit import Filter, Link
 from opentill.web.console.door import ConsolePage, Visit
-from opentill.web.console.formats import day_start_ms
+from opentill.web.console.formats import day_start_ms, second_time
 
 PAGE_SIZE = 50
 DAY_MS = 86_400_000
@@ -80,7 +80,13 @@ def _change(link: Link) -> Change:
     detail: Any = msgspec.json.decode(link.detail)
     before, after = dict(detail.get("before", {})), dict(detail.get("after", {}))
     names = list(dict.fromkeys([*before, *after]))
-    return Change(link, [(name, str(before.get(name, "")), str(after.get(name, ""))) for name in names])
+    return Change(link, [(name, _told(name, before.get(name)), _told(name, after.get(name))) for name in names])
+
+
+def _told(name: str, value: object) -> str:
+    """Points in time are stored as milliseconds since 1970."""
+    text = "" if value is None else str(value)
+    return second_time(int(text)) if name.endswith("until_ms") and _is_number(text) and text != "0" else text
 
 
 def _is_number(text: str) -> bool:
