@@ -131,3 +131,32 @@ async def test_a_path_that_is_not_encoded_is_encoded() -> None:
         await outbound.send("POST", shop.url + "/订单?名=值", body=b"x", timeout_s=5)
 
         assert shop.heard[0].path == "/notify/订单"
+
+
+async def test_an_answer_that_came_twice_is_not_taken_for_the_next_one() -> None:
+    said_again = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
+        reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(path), path)
+        writer.write(reply)
+        if path == b"/first":
+            await heard.wait()
+            writer.write(reply)
+            said_again.set()
+        await reader.read()
+        writer.close()
+
+    heard = asyncio.Event()
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, Outbound() as outbound:
+        first = await outbound.send("GET", f"{url}/first", timeout_s=5)
+        heard.set()
+        await said_again.wait()
+        for _ in range(10):  # let the client's loop read what is there
+            await asyncio.sleep(0)
+
+        second = await outbound.send("GET", f"{url}/second", timeout_s=5)
+
+        assert (first.body, second.body) == (b"/first", b"/second")

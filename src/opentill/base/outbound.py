@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 import msgspec
@@ -85,6 +85,20 @@ class _GuardedResolver(AbstractResolver):
         await self._inner.close()
 
 
+class _CleanConnector(aiohttp.TCPConnector):
+    """Hands out no kept connection on which something came since: it would be read as the answer to what is sent next.
+
+    A server that answers twice does that. aiohttp looks only when a connection is given back.
+    """
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        connection = await super()._get(key, traces)
+        while connection is not None and connection.protocol is not None and connection.protocol.should_close:
+            connection.close()
+            connection = await super()._get(key, traces)
+        return connection
+
+
 class Outbound:
     """A pool of connections. Give it a guard when URLs come from merchants; none when they are our own settings."""
 
@@ -147,7 +161,7 @@ class Outbound:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
+            connector = _CleanConnector(
                 limit=MAX_CONNECTIONS,
                 limit_per_host=MAX_CONNECTIONS_PER_HOST,
                 keepalive_timeout=KEEP_ALIVE_S,
