@@ -474,15 +474,25 @@ class Auditor:
             order_no = found.out_trade_no[:30]
             if found.is_reversal:
                 own = self._books.refunds(orders[order_no].app_id, order_no)
-                # Of a trade that we never heard was paid there is nothing to take back.
-                is_known = any(
-                    each.trade_no == found.out_trade_no
-                    for each in self._books.payments(orders[order_no].app_id, order_no)
-                )
+                is_known = self._is_ours_to_tell(orders[order_no], found)
                 if is_known and not any(each.cause == "REVERSED" for each in own):
                     self.found("refunds", order_no, f"given back by the wallet, and not in our books: {found}")
             elif found.out_refund_no not in refunds:
                 self.found("refunds", order_no, f"a refund that our books do not have: {found}")
+
+    def _is_ours_to_tell(self, order: OurOrder, undone: WalletRefund) -> bool:
+        """Whether our books must say that a wallet gave this back by undoing a charge.
+
+        Of a trade that we never heard was paid there is nothing to take back. Held money waits for a person, who is not
+        believed before the wallet is asked. A wallet that says paid again after it undid a charge contradicts itself.
+        """
+        payments = self._books.payments(order.app_id, order.order_no)
+        is_known = any(each.trade_no == undone.out_trade_no and each.role != "WRONG_AMOUNT" for each in payments)
+        return is_known and undone.out_trade_no not in self._contradictory()
+
+    def _contradictory(self) -> set[str]:
+        undone = {each.out_trade_no for each in self._books.wallet_refunds() if each.is_reversal}
+        return {trade.out_trade_no for trade in self._books.trades() if trade.state == "PAID"} & undone
 
     def _check_undone(self, refund: OurRefund, at_wallets: Iterable[WalletRefund]) -> None:
         """What we say that a wallet gave back by undoing a charge it did give back, to the fen."""
@@ -495,7 +505,9 @@ class Auditor:
     def _check_conserved(self, payments: Sequence[OurPayment], refunds: Iterable[OurRefund]) -> None:
         """Per wallet: what payers paid for trades that we know of, less what went back to them, is what we say."""
         known = {each.channel_trade_no for each in payments if each.role != "WRONG_AMOUNT"}
-        paid = {trade.out_trade_no: trade for trade in self._books.trades() if trade.trade_no in known}
+        odd = self._contradictory()
+        trades = [trade for trade in self._books.trades() if trade.trade_no in known and trade.out_trade_no not in odd]
+        paid = {trade.out_trade_no: trade for trade in trades}
         theirs = Counter({trade.channel: 0 for trade in paid.values()})
         ours = theirs.copy()
         for trade in paid.values():
@@ -504,10 +516,10 @@ class Auditor:
             if back.out_trade_no in paid and back.state == "SUCCESS":
                 theirs[paid[back.out_trade_no].channel] -= back.amount_fen
         for payment in payments:
-            if payment.channel_trade_no in known:
+            if payment.trade_no in paid:
                 ours[payment.channel] += payment.amount_fen
         for refund in refunds:
-            if refund.state == "SUCCEEDED":
+            if refund.state == "SUCCEEDED" and refund.trade_no in paid:
                 ours[refund.channel] -= refund.wallet_fen
         if theirs != ours:
             self.found("conserved", "", f"at the wallets are {dict(theirs)} fen, in our books {dict(ours)}")

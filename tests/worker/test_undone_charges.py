@@ -83,6 +83,19 @@ async def test_an_order_that_is_known_to_be_paid_is_not_undone() -> None:
         assert await refunded_at_wallet(w, reply.order_no) == []
 
 
+async def test_a_charge_whose_money_is_held_by_now_is_not_undone() -> None:
+    async with world() as w:
+        reply = await charge(w, WECHAT, ASKS_PASSWORD)
+        waiting = await w.order(reply.order_no)
+        await w.ask_twin("POST", "/api/password", out_trade_no=reply.order_no, result="success")
+        await w.change("UPDATE orders SET attention = 'WRONG_AMOUNT'")
+
+        found = await closing.expire(w.deployment, waiting)
+
+        assert (found.is_open, found.attention) == (True, "WRONG_AMOUNT")
+        assert await refunded_at_wallet(w, reply.order_no) == []
+
+
 @on_each_wallet
 async def test_a_charge_that_nobody_undid_is_not_asked_about_any_more(channel: int) -> None:
     async with faulty_road() as road, world(**road.settings) as w:

@@ -81,7 +81,8 @@ async def confirm(deployment: Deployment, order: Order) -> int:
 
 
 async def _begin_undoing(deployment: Deployment, order: Order, *, source: str) -> bool:
-    """Written down before the wallet is asked to undo a charge. False: the order is not open any more, perhaps paid.
+    """Written down before the wallet is asked to undo a charge. False: the order is not open any more, perhaps paid, or
+    money of another amount is held by now.
 
     Undoing gives back what was paid, so from here on a payment that becomes known may be gone already: see `confirm`.
     """
