@@ -8,6 +8,7 @@ from opentill.domain.people import EVERY_MERCHANT, PERMISSIONS, Grant, Permissio
 from opentill.web.console.app import all_pages
 from tests.web.console.kit import OTHER_MERCHANT_ID, Answer, As, Console, at, console
 from tests.web.console.routes import OPEN, ROWS, SIGNED_IN, Row
+from tests.web.test_secrets import leaks, secrets_of
 from tests.world import MERCHANT_ID
 
 REFUSED, HIDDEN = 403, 404
@@ -164,3 +165,36 @@ async def test_what_is_no_form_or_too_much_is_refused() -> None:
             answer = await c.send("POST", "/users", as_=Role.OWNER, headers=headers, data=body)
 
             assert answer.status == status, body[:10]
+
+
+async def test_no_page_shows_a_secret() -> None:
+    async with console() as c:
+        secrets = await secrets_of(c.world, c.world.till)
+        for row in (row for row in ROWS if row.method == "GET" and not row.streams):
+            answer = await knock(c, row, as_=Role.OWNER)
+
+            hashes = [each["password_hash"] for each in await c.world.rows("SELECT password_hash FROM users")]
+            hashes += [each["token_hash"] for each in await c.world.rows("SELECT token_hash FROM user_sessions")]
+            assert leaks(secrets, answer.text) == [], row
+            assert [each for each in hashes if each in answer.text] == [], row
+            assert c.tokens[Role.OWNER] not in answer.text, row
+        assert leaks(secrets, c.world.ground.log.getvalue()) == []
+
+
+@pytest.mark.parametrize(
+    ("as_", "merchant", "status"),
+    [
+        (Role.OWNER, "", 200),
+        (Role.OWNER, "2", 200),
+        (Role.READER, "1", 200),
+        (Role.READER, "2", REFUSED),
+        (Role.READER, "", REFUSED),
+        (Role.CASHIER, "1", REFUSED),
+        (None, "1", 401),
+    ],
+)
+async def test_the_figures_for_programs_are_read_by_people_for_their_merchants(
+    as_: As, merchant: str, status: int
+) -> None:
+    async with console(is_sandbox=False) as c:
+        assert (await c.get(f"/api/stats?merchant={merchant}", as_=as_)).status == status
