@@ -1,5 +1,6 @@
 """Settings of an account as people paste them: what is understood, and what is explained (pains F 75, 78)."""
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -110,6 +111,15 @@ def small_public() -> str:
     return key("small", 1024).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
+def torn_private() -> str:
+    """A key whose modulus is not the product of its primes."""
+    der = key("own").private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    modulus = key("own").public_key().public_numbers().n
+    torn = der.replace(modulus.to_bytes(256, "big"), (modulus + 2).to_bytes(256, "big"))
+    assert torn != der
+    return base64.b64encode(torn).decode()
+
+
 PRIVATE_PROBLEMS: dict[str, tuple[Callable[[], str], str]] = {
     "missing": (lambda: "  ", "required"),
     "nonsense": (lambda: "this is not a key", "complete"),
@@ -124,6 +134,7 @@ PRIVATE_PROBLEMS: dict[str, tuple[Callable[[], str], str]] = {
     "locked PKCS#1": (lambda: encrypted_pkcs1("own"), "password"),
     "a curve": (curve_private, "RSA"),
     "too small": (small_private, "1024 bits"),
+    "torn": (torn_private, "not a usable private key"),
 }
 
 
