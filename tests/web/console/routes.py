@@ -162,14 +162,14 @@ ORDERS = (
     Row("GET", "/orders/export", P.ORDERS_EXPORT),
     Row("POST", "/orders/export", P.ORDERS_EXPORT),
     Row("GET", "/orders/exports", P.ORDERS_EXPORT),
-    Row("GET", "/orders/{order_no}", P.ORDERS_READ, things.of_order("/orders/{}")),
-    Row("POST", "/orders/{order_no}/ask", P.ORDERS_ACT, things.of_order("/orders/{}/ask")),
-    Row("POST", "/orders/{order_no}/reverse", P.ORDERS_ACT, things.of_order("/orders/{}/reverse")),
-    Row("GET", "/orders/{order_no}/refund", P.REFUND, things.of_order("/orders/{}/refund")),
-    Row("POST", "/orders/{order_no}/refund", P.REFUND, things.of_order("/orders/{}/refund")),
-    Row("POST", "/orders/{order_no}/decide", P.ORDERS_ACT, things.of_order("/orders/{}/decide")),
-    Row("POST", "/orders/{order_no}/dismiss", P.ORDERS_ACT, things.of_order("/orders/{}/dismiss")),
-    Row("POST", "/orders/{order_no}/tell", P.ORDERS_ACT, things.of_order("/orders/{}/tell")),
+    Row("GET", "/orders/{order_no:int}", P.ORDERS_READ, things.of_order("/orders/{}")),
+    Row("POST", "/orders/{order_no:int}/ask", P.ORDERS_ACT, things.of_order("/orders/{}/ask")),
+    Row("POST", "/orders/{order_no:int}/reverse", P.ORDERS_ACT, things.of_order("/orders/{}/reverse")),
+    Row("GET", "/orders/{order_no:int}/refund", P.REFUND, things.of_order("/orders/{}/refund")),
+    Row("POST", "/orders/{order_no:int}/refund", P.REFUND, things.of_order("/orders/{}/refund")),
+    Row("POST", "/orders/{order_no:int}/decide", P.ORDERS_ACT, things.of_order("/orders/{}/decide")),
+    Row("POST", "/orders/{order_no:int}/dismiss", P.ORDERS_ACT, things.of_order("/orders/{}/dismiss")),
+    Row("POST", "/orders/{order_no:int}/tell", P.ORDERS_ACT, things.of_order("/orders/{}/tell")),
     Row("GET", "/notifications", P.NOTIFICATIONS_READ),
     Row("POST", "/notifications/resend", P.NOTIFICATIONS_RESEND, their_form=things.their_notification_form),
     Row("POST", "/notifications/resend-all", P.NOTIFICATIONS_RESEND),
@@ -181,5 +181,17 @@ ORDERS = (
     ),
 )
 
-ROWS: Sequence[Row] = (*ACCESS, *ORDERS, *TILLS, *INTEGRATION, *APPS, *MERCHANTS)
+_ACCOUNT = "/accounts/{account_id:int}"
+ACCOUNTS = (
+    Row("GET", "/accounts", P.ACCOUNTS_READ),
+    Row("POST", "/accounts", P.ACCOUNTS_MANAGE),
+    Row("GET", "/accounts/new", P.ACCOUNTS_MANAGE),
+    Row("GET", _ACCOUNT, P.ACCOUNTS_READ, things.of_account("")),
+    Row("POST", _ACCOUNT, P.ACCOUNTS_MANAGE, things.of_account("")),
+    Row("POST", f"{_ACCOUNT}/test", P.ACCOUNTS_MANAGE, things.of_account("/test")),
+    Row("POST", f"{_ACCOUNT}/name", P.ACCOUNTS_MANAGE, things.of_account("/name")),
+    Row("POST", f"{_ACCOUNT}/state", P.ACCOUNTS_MANAGE, things.of_account("/state")),
+)
+
+ROWS: Sequence[Row] = (*ACCESS, *ORDERS, *TILLS, *INTEGRATION, *APPS, *MERCHANTS, *ACCOUNTS)
 """Every area adds its own."""

@@ -27,7 +27,7 @@ _CHOICES = {choice.value: choice for choice in Choice}
 
 def pages(_: Deployment) -> list[ConsolePage]:
     read, act, refund = Permission.ORDERS_READ, Permission.ORDERS_ACT, Permission.REFUND
-    one = ORDERS + "/{order_no}"
+    one = ORDERS + "/{order_no:int}"
     return [
         ConsolePage(one, _show, read),
         ConsolePage(f"{one}/ask", _ask, act, methods=("POST",)),
@@ -180,7 +180,7 @@ async def _refused(visit: Visit, order: Order, reason: str) -> Response:
 
 async def _order(visit: Visit, permission: Permission) -> Order:
     """The order that the address names. Raises NotYours."""
-    order_no = visit.request.path_params["order_no"]
+    order_no = str(visit.request.path_params["order_no"])
     app_id = numbers.app_id_of(order_no) if numbers.is_order_no(order_no) else None
     order = await orders.find_order(visit.deployment, app_id, order_no=order_no) if app_id is not None else None
     if order is None:
