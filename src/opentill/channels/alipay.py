@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from opentill.base.money import yuan_text
+from opentill.channels import alipay_check, alipay_oauth
 from opentill.channels import alipay_codes as codes
-from opentill.channels import alipay_oauth
 from opentill.channels.alipay_account import FIELDS, AlipayAccount
 from opentill.channels.alipay_account import open_account as _open_account
 from opentill.channels.alipay_wire import BUYER_PAYING, OK, Reply, call, read_notice
@@ -19,6 +19,7 @@ from opentill.channels.base import (
     Callback,
     CallbackRefused,
     CallbackReply,
+    Checked,
     Identity,
     LineDiscount,
     Outcome,
@@ -77,6 +78,9 @@ class Alipay:
 
     async def prepare(self, account: AlipayAccount) -> None:
         """Nothing to fetch: the account holds every key."""
+
+    async def examine(self, account: AlipayAccount, trade_no: str) -> list[Checked]:
+        return await alipay_check.examine(self._wire, account, trade_no)
 
     async def create_qr(self, account: AlipayAccount, trade: Trade) -> Answer:
         # channels A.7: relative to the QR's making, which the wallet counts from this call

@@ -1,7 +1,7 @@
 """What a channel is to the rest of the gateway, and what its answers can mean."""
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -204,6 +204,35 @@ class AccountProblem(Exception):
         self.text_en = text_en
 
 
+class CheckStep(StrEnum):
+    """What is tried of an account at its wallet, in this order."""
+
+    REACHED = "reached"
+    """The wallet's host answers, and it is the wallet that does."""
+    OURS_ACCEPTED = "ours_accepted"
+    """It accepts our signature: number, private key and what it holds of us belong together."""
+    ALLOWED = "allowed"
+    """It lets this account use what is needed."""
+    THEIRS_VERIFIED = "theirs_verified"
+    """Its answer's signature is verified by the key we hold of it."""
+    OPENED = "opened"
+    """What it seals for us can be opened (WeChat's APIv3 key)."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """How a step went. `is_good` None: it could not be tried, `reason` says why. `code`, `message`: the wallet's words.
+
+    `reason` leads to a text for people: unreachable, lost, not_wallet, no_certificate; signature, number, serial,
+    clock; token, permission, busy, other; wallet_key, unsigned; sealed, nothing_sealed; not_tried.
+    """
+
+    step: CheckStep
+    is_good: bool | None
+    reason: str = ""
+    code: str = ""
+    message: str = ""
+
+
 class Wire(msgspec.Struct, frozen=True):
     """How a channel reaches its wallet. `base_url` has no trailing slash; signatures cover the path after it.
 
@@ -253,6 +282,10 @@ class Channel(Protocol[A]):
         For when an account is opened or its callbacks fail; every call does it by itself when due, reading a callback
         never does. Never raises.
         """
+        ...
+
+    async def examine(self, account: A, trade_no: str) -> list[Checked]:
+        """Try an account without moving money: ask about `trade_no`, which nobody has used. Never raises."""
         ...
 
     async def create_qr(self, account: A, trade: Trade) -> Answer:

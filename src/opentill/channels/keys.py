@@ -5,6 +5,7 @@ escaped line breaks. Explanations name the field and what was expected, never th
 """
 
 import base64
+import hashlib
 import re
 
 from cryptography import x509
@@ -12,7 +13,12 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
 
 from opentill.channels.base import AccountProblem
 
@@ -232,3 +238,43 @@ def _not_certificate(field: str) -> AccountProblem:
 
 def _not_rsa(field: str) -> AccountProblem:
     return AccountProblem(field, "应为 RSA 密钥", "an RSA key is expected")
+
+
+def fingerprint(text: str) -> str:
+    """What a stored secret or key is known by without being shown: SHA-256, the first 16 hex digits.
+
+    Of a key pair both halves have the same one, and so has its certificate.
+    """
+    key: RSAPublicKey | None = None
+    for read in (_public_half, _plain_public, _certified):
+        try:
+            key = read(text)
+        except AccountProblem:
+            continue
+        break
+    data = _spki(key) if key is not None else text.strip().encode()
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def public_half(text: str) -> str:
+    """The public key of a private one, bare base64, as wallets want it pasted; "" when there is no private key."""
+    try:
+        return base64.b64encode(_spki(_public_half(text))).decode("ascii")
+    except AccountProblem:
+        return ""
+
+
+def _public_half(text: str) -> RSAPublicKey:
+    return read_private_key("", text).public_key()
+
+
+def _plain_public(text: str) -> RSAPublicKey:
+    return read_public_key("", text)
+
+
+def _certified(text: str) -> RSAPublicKey:
+    return certificate_key("", read_certificates("", text)[0])
+
+
+def _spki(key: RSAPublicKey) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

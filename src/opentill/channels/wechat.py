@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from opentill.channels import wechat_check, wechat_oauth
 from opentill.channels import wechat_codes as codes
-from opentill.channels import wechat_oauth
 from opentill.channels.base import (
     UNREADABLE,
     AccountField,
@@ -16,6 +16,7 @@ from opentill.channels.base import (
     Callback,
     CallbackRefused,
     CallbackReply,
+    Checked,
     Identity,
     LineDiscount,
     Outcome,
@@ -91,6 +92,9 @@ class Wechat:
 
     async def prepare(self, account: WechatAccount) -> None:
         await refresh_certificates(self._wire, account)
+
+    async def examine(self, account: WechatAccount, trade_no: str) -> list[Checked]:
+        return await wechat_check.examine(self._wire, account, trade_no)
 
     async def create_qr(self, account: WechatAccount, trade: Trade) -> Answer:
         body = {**payee(account, account.appid, account.sub_appid), **order_of(trade)}

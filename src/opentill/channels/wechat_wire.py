@@ -38,6 +38,7 @@ OK = "OK"
 ACCEPTED = "202"
 TOO_OFTEN = "429"
 USER_PAYING = "USERPAYING"
+NOT_SIGNED = "not signed"
 
 TOLERANCE_MS = 5 * 60_000  # channels B.3
 _REFRESH_MS = 12 * 3_600_000
@@ -131,7 +132,7 @@ def verify(wire: Wire, account: WechatAccount, headers: Mapping[str, str], body:
     """channels B.3, over the raw body; header names lower case. Raises NotVerified."""
     signature, serial = headers.get("wechatpay-signature", ""), headers.get("wechatpay-serial", "")
     if not signature or len(signature) > _MAX_SIGNATURE_HEADER:
-        raise NotVerified("not signed")
+        raise NotVerified(NOT_SIGNED)
     if signature.startswith(_PROBE):
         raise NotVerified("a probe of the signature check", is_probe=True)
     if headers.get("wechatpay-signature-type", SCHEME) != SCHEME:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from opentill.base import numbers
 from opentill.domain.order import Order, OrderState, PaymentWay
-from opentill.domain.parties import AppRules
+from opentill.domain.parties import ALIPAY, AppRules
 from opentill.domain.people import Role
 from opentill.storage import notifications, orders
 from tests.clients import Till
@@ -124,3 +124,20 @@ async def their_notification(c: Console, form: str = "/notifications/{}/{}") -> 
 
 async def their_notification_form(c: Console) -> dict[str, str]:
     return {"one": await their_notification(c, "{}-{}")}
+
+
+async def their_account(c: Console) -> int:
+    """The other merchant's account at Alipay, with the keys of the test merchant's."""
+    settings = await c.world.administration.account_settings(1)
+    return await c.world.administration.add_account(
+        "theirs", merchant_id=OTHER_MERCHANT_ID, channel=ALIPAY, settings=settings
+    )
+
+
+def of_account(path: str) -> Theirs:
+    """`path` below an account of the other merchant."""
+
+    async def made(c: Console) -> str:
+        return f"/accounts/{await their_account(c)}{path}"
+
+    return made

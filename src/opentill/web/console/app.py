@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from opentill.services.deployment import Deployment
 from opentill.web.console import (
+    accounts,
     api,
     apps,
     audit_pages,
@@ -50,14 +51,15 @@ def all_pages(deployment: Deployment) -> list[ConsolePage]:
         *users.pages(deployment),
         *audit_pages.pages(deployment),
         *devices.pages(deployment),
-        *integration.pages(deployment),
         *apps.pages(deployment),
+        *merchants.pages(deployment),
+        *accounts.pages(deployment),
+        *integration.pages(deployment),
+        *dashboard.pages(deployment),
         *orders.pages(deployment),
+        *exports.pages(deployment),
         *order.pages(deployment),
         *notifications.pages(deployment),
-        *merchants.pages(deployment),
-        *dashboard.pages(deployment),
-        *exports.pages(deployment),
     ]
 
 
