@@ -1,10 +1,15 @@
 """What the doctor says of the environment, the master key and the wallet accounts."""
 
+import json
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 
 from opentill.base.sealing import Sealer, new_master_key, read_master_key
@@ -13,7 +18,7 @@ from opentill.services.findings import Level
 from opentill.storage import health
 from tests.databases import fresh_database, on_both_engines
 from tests.doctor.patients import only, patient_of
-from tests.world import MASTER_KEY, world
+from tests.world import MASTER_KEY, World, world
 
 EVERYWHERE = (ip_network("0.0.0.0/0"),)
 
@@ -182,3 +187,55 @@ async def test_without_an_account_nobody_can_be_paid() -> None:
         finding = await only(check_accounts, patient_of(w))
 
         assert finding.level is Level.WARN
+
+
+DAY = timedelta(days=1)
+
+
+def certificate(starts: datetime, ends: datetime) -> str:
+    """A wallet's certificate as a person pastes it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "wallet")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), starts, ends)
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+async def paste(w: World, pasted: str) -> None:
+    """Add platform certificates to the WeChat Pay account."""
+    sealer, place = Sealer(read_master_key(MASTER_KEY)), "channel_accounts.settings_sealed:2"
+    (row,) = await w.rows("SELECT settings_sealed FROM channel_accounts WHERE account_id = 2")
+    values = json.loads(sealer.open(row["settings_sealed"], place=place)) | {"platform_certificates": pasted}
+    sealed = sealer.seal(json.dumps(values), place=place)
+    await w.change("UPDATE channel_accounts SET settings_sealed = $1 WHERE account_id = 2", sealed)
+
+
+@pytest.mark.parametrize(
+    ("left", "level"),
+    [
+        (31 * DAY, Level.OK),
+        (30 * DAY, Level.OK),
+        (30 * DAY - timedelta(seconds=1), Level.WARN),
+        (timedelta(seconds=1), Level.WARN),
+        (-DAY, Level.FAIL),
+    ],
+)
+async def test_a_pasted_certificate_near_its_end_is_named(left: timedelta, level: Level) -> None:
+    async with world(works=False) as w:
+        now = datetime.fromtimestamp(w.clock.now_ms() / 1000, UTC)
+        await paste(w, certificate(now - 365 * DAY, now + left))
+
+        finding = await only(check_accounts, patient_of(w))
+
+        assert finding.level is level
+        assert level is Level.OK or "platform_certificates of account 2" in finding.text
+
+
+async def test_of_an_old_and_a_new_certificate_the_newest_counts() -> None:
+    async with world(works=False) as w:
+        now = datetime.fromtimestamp(w.clock.now_ms() / 1000, UTC)
+        old, new = certificate(now - 365 * DAY, now - DAY), certificate(now - DAY, now + 365 * DAY)
+        await paste(w, old + new)
+
+        finding = await only(check_accounts, patient_of(w))
+
+        assert finding.level is Level.OK

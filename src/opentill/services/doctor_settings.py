@@ -1,6 +1,7 @@
 """Checks of what people set: the environment, the master key, the wallet accounts."""
 
 import stat
+from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -9,12 +10,16 @@ import msgspec
 from opentill.base.config import Network, Settings
 from opentill.base.sealing import SealingError
 from opentill.channels.base import AccountProblem
+from opentill.channels.keys import read_certificates
 from opentill.services.access import account_place
-from opentill.services.findings import Finding, Patient, fail, ok, warn
+from opentill.services.findings import DAY_MS, Finding, Patient, fail, ok, span_text, warn
 from opentill.storage import health, parties
 
 SETTINGS, MASTER_KEY, ACCOUNTS = "settings", "master key", "wallet accounts"
 SHORTEST_TOKEN = 20
+CERTIFICATE_FIELDS = frozenset({"app_cert", "alipay_cert", "platform_certificates"})
+"""Not the wallet's roots: a bundle of them has always some that have ended."""
+ENDING_DAYS = 30
 
 
 async def check_settings(patient: Patient) -> list[Finding]:
@@ -77,7 +82,9 @@ async def check_accounts(patient: Patient) -> list[Finding]:
             continue
         try:
             text = patient.sealer.open(row.settings_sealed, place=account_place(row.account_id))
-            channel.open_account(msgspec.json.decode(text, type=dict[str, str]))
+            values = msgspec.json.decode(text, type=dict[str, str])
+            channel.open_account(values)
+            found += _ending_certificates(f"{name} of {channel.name}", values, now_ms=patient.clock.now_ms())
         except AccountProblem as problem:
             remedy = f"enter it anew: opentill admin account rotate {row.account_id}"
             found.append(fail(ACCOUNTS, f"{name} of {channel.name} cannot be used: {problem}", remedy))
@@ -87,6 +94,21 @@ async def check_accounts(patient: Patient) -> list[Finding]:
         remedy = "add one: opentill admin account add"
         return [warn(ACCOUNTS, "there is no wallet account, so nobody can be paid", remedy)]
     return found or [ok(ACCOUNTS, f"all {len(rows)} wallet accounts in use open")]
+
+
+def _ending_certificates(name: str, values: Mapping[str, str], *, now_ms: int) -> list[Finding]:
+    """Pasted certificates near their end. Of an old and a new one in the same field the newest counts."""
+    found = []
+    for field in CERTIFICATE_FIELDS & values.keys():
+        if not values[field]:
+            continue
+        ends = max(certificate.not_valid_after_utc for certificate in read_certificates(field, values[field]))
+        left_ms = int(ends.timestamp() * 1000) - now_ms
+        if left_ms < ENDING_DAYS * DAY_MS:
+            text = f"{field} of {name} " + (f"ends in {span_text(left_ms)}" if left_ms > 0 else "has ended")
+            remedy = "download the new one from the wallet's console and enter it: opentill admin account rotate"
+            found.append((warn if left_ms > 0 else fail)(ACCOUNTS, text, remedy))
+    return found
 
 
 def _public_address(url: str) -> list[Finding]:
