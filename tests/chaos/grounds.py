@@ -106,7 +106,9 @@ class SqliteGround:
 
     async def _locked(self) -> None:
         """Another process writes for longer than the gateway waits."""
-        with contextlib.closing(sqlite3.connect(self._file, timeout=30, isolation_level=None)) as other:
+        with contextlib.closing(
+            sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
+        ) as other:
             await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
             await asyncio.sleep(LOCKED_S)
             other.execute("ROLLBACK")

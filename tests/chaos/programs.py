@@ -83,6 +83,11 @@ class Program:
             self._child.send_signal(number)
         return await asyncio.wait_for(self._child.wait(), STOP_S)
 
+    async def ended(self) -> int:
+        """Wait for its end; its exit code. Raises TimeoutError."""
+        assert self._child is not None
+        return await asyncio.wait_for(self._child.wait(), START_S)
+
     async def freeze(self, seconds: float) -> None:
         """It stands still for a while, with all its connections open."""
         os.kill(self.pid, signal.SIGSTOP)

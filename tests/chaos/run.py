@@ -155,6 +155,7 @@ class _Play:
         found.update(self._ground.accidents(lambda: scene.gateways[0].pid))
         found["gateway killed"] = self._kill_gateway
         found["gateway frozen"] = lambda: self._any_gateway().freeze(FREEZE_S)
+        found["command line beside it"] = self._use_command_line
         found["wallets frozen"] = lambda: scene.twin.freeze(FREEZE_S)
         if scene.worker is not None:
             worker = scene.worker
@@ -172,6 +173,12 @@ class _Play:
         await program.kill()
         await asyncio.sleep(self._chance.uniform(0, 0.5))
         return await program.start(self._scene.http)
+
+    async def _use_command_line(self) -> None:
+        """Another process opens the database, reads and closes it while the gateway writes."""
+        code = await self._scene.command_line("admin", "merchant", "list")
+        if code != 0:
+            self._report.verdict.broken.append(Broken(WRONG, "-", f"the command line ended with {code}"))
 
     async def _kill_child(self) -> None:
         """A web process or the worker of the gateway that is several; its parent starts another one."""
@@ -236,7 +243,7 @@ class _Play:
                 break
             shift_ms += AFTER_MS
             self._tell(f"{len(verdict.broken)} things are still open; ten minutes later ...")
-            await self._scene.gateways[0].stop()
+            await self._scene.gateways[0].kill()
             await self._scene.twin.stop()
             self._scene.move_wallets_to(shift_ms)
             await self._scene.twin.start(self._scene.http)
@@ -250,10 +257,14 @@ class _Play:
                 self._report.accidents[f"merchant {kind}"] += met
 
     async def _quiet(self) -> Verdict:
-        """Wait until the books agree, but not for what is due only later."""
+        """Wait until the books agree, or until they come no nearer: the rest is due only later."""
+        verdict = await self._compare()
         until = time.monotonic() + QUIET_S
-        while (verdict := await self._compare()).broken and time.monotonic() < until:  # noqa: ASYNC110 - no event here
+        while verdict.broken and time.monotonic() < until:
             await asyncio.sleep(LOOK_EVERY_S)
+            open_before, verdict = len(verdict.broken), await self._compare()
+            if len(verdict.broken) < open_before:
+                until = time.monotonic() + QUIET_S
         return verdict
 
     async def _compare(self) -> Verdict:

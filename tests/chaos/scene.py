@@ -99,6 +99,13 @@ class Scene:
             if program is not None:
                 await program.kill()
 
+    async def command_line(self, *arguments: str) -> int:
+        """Run `opentill` beside the gateways; its exit code."""
+        command = ["opentill.cli.main", *arguments]
+        program = self._program("command line", command, environment=self._environment())
+        await program.start(self.http)
+        return await program.ended()
+
     async def add_faults(self, chance: random.Random) -> None:
         """Both wallets misbehave now and then, until `clear_faults`."""
         for wallet in ("alipay", "wechat"):
