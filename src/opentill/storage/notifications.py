@@ -14,6 +14,19 @@ WAKE = "notify"
 _COLUMNS = (
     "app_id, notification_id, order_no, kind, url, fields, sign, state, attempts, due_at_ms, created_at_ms, ended_at_ms"
 )
+_END_MANY = (
+    "UPDATE notifications SET state = ended.state, due_at_ms = ended.next_at_ms, attempts = attempts + 1, "
+    "sign = ended.sign, ended_at_ms = ended.at_ms FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], "
+    "$5::bigint[], $6::text[], $7::bigint[]) "
+    "AS ended (app_id, notification_id, leased_ms, state, next_at_ms, sign, at_ms) "
+    "WHERE notifications.app_id = ended.app_id AND notifications.notification_id = ended.notification_id "
+    "AND notifications.due_at_ms = ended.leased_ms AND notifications.state = 'DUE'"
+)
+_INSERT_ATTEMPTS = (
+    "INSERT INTO notification_attempts (app_id, notification_id, attempt, at_ms, elapsed_ms, status, body, problem) "
+    "SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], "
+    "$7::text[], $8::text[])"
+)
 _FIELDS = msgspec.json.Decoder(dict[str, str])
 
 
@@ -78,6 +91,7 @@ def end_attempt(
             ended_at_ms,
         ),
         rows=1,
+        many=_END_MANY,
     )  # fmt: skip
 
 
@@ -91,6 +105,7 @@ def insert_attempt(notification: Notification, attempt: Attempt) -> Step:
             attempt.status, attempt.body, attempt.problem,
         ),
         rows=1,
+        many=_INSERT_ATTEMPTS,
     )  # fmt: skip
 
 
