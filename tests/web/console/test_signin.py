@@ -127,6 +127,18 @@ async def test_a_session_of_before_ends_with_the_new_one() -> None:
         assert (await c.get("/profile")).location.startswith("/sign-in")
 
 
+async def test_a_sign_in_page_that_was_open_beside_another_still_works() -> None:
+    async with console() as c:
+        await c.token_of(Role.OWNER)
+        of_before = await c.csrf_token(None)
+
+        came = await c.post("/sign-in", {"login": "owner", "password": PASSWORD, "csrf_token": of_before})
+
+        assert came.status == FINE
+        c.tokens.clear()
+        assert (await c.post("/profile/totp", {"csrf_token": of_before})).status == 403
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [
@@ -266,6 +278,15 @@ async def test_a_code_is_good_for_its_half_minute_and_the_two_around_it(steps: i
         ticket = ticket_in(await sign_in(c))
 
         assert (await sign_in(c, ticket=ticket, code=code_now(c, steps=steps))).status == status
+
+
+async def test_phones_know_the_real_time_wherever_the_sandboxs_clock_was_moved_to() -> None:
+    async with console(works=False) as c:
+        await with_totp(c)
+        code = code_now(c)
+        c.world.clock.advance(40 * DAY_S * 1000)
+
+        assert (await sign_in(c, ticket=ticket_in(await sign_in(c)), code=code)).status == FINE
 
 
 @on_both_engines

@@ -94,7 +94,7 @@ class Guard:
                 visit = await self._visit(request, signed_in, body=await read_body(request, limit=MAX_BODY_BYTES))
             except (ValueError, ClientDisconnect):
                 return self._draw_problem(visit, 400)
-            if not self._is_own_form(visit):
+            if not self._is_own_form(visit, is_open=page.is_open):
                 return self._draw_problem(visit, 403, name="form")
         return await page.endpoint(visit)
 
@@ -111,13 +111,17 @@ class Guard:
             fields=read_fields(body, max_fields=MAX_FIELDS),
         )
 
-    def _is_own_form(self, visit: Visit) -> bool:
-        """Whether the form was drawn by us for this session, and the browser does not say otherwise."""
+    def _is_own_form(self, visit: Visit, *, is_open: bool) -> bool:
+        """Whether the form was drawn by us for this session, and the browser does not say otherwise.
+
+        `is_open`: or for this browser before it had one, as when somebody has signed in beside an open sign-in page.
+        """
         headers = visit.request.headers
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
         token = visit.form.get(CSRF_FIELD) or headers.get(CSRF_HEADER, "")
-        return self._house.cookies.accepts_csrf(owner_of(visit.signed_in, visit.guest), token)
+        owners = {owner_of(visit.signed_in, visit.guest), *([owner_of(None, visit.guest)] if is_open else [])}
+        return any(self._house.cookies.accepts_csrf(owner, token) for owner in owners)
 
     def _draw_problem(self, visit: Visit, status: int, name: str = "") -> Response:
         name = name or str(status if status in PROBLEMS else 400)

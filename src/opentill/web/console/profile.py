@@ -107,7 +107,7 @@ async def _set_totp(visit: Visit) -> Response:
         secret = sealer.open(form.get("secret", ""), place=_pending_place(visit))
     except SealingError:
         return visit.redirect(TOTP)
-    step = totp.step_of(secret, form.get("code", ""), now_ms=visit.now_ms)
+    step = totp.step_of(secret, form.get("code", ""), now_ms=signin.phone_ms(visit.deployment, visit.now_ms))
     if step is None:
         return _draw_totp(visit, secret, problem="code", status=422)
     try:
