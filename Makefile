@@ -9,7 +9,7 @@ DATA ?= data
 PY   := .venv/bin/python
 UV   := .venv/bin/uv
 
-.PHONY: help install setup run test oracles check bench lock format docs compat faults simulate simulate-bugs chaos soak clean
+.PHONY: help install setup run test oracles check bench lock format docs compat faults screenshots simulate simulate-bugs chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ soak: .venv/.dev-ready ## Constant load for MINUTES=10 while the memory of the g
 
 faults: .venv/.dev-ready ## Let every fault of the wallets meet every operation, and write docs/faults.md
 	@$(PY) -m tests.faults
+
+screenshots: .venv/.dev-ready .venv/.system-ready ## Take the documents' pictures anew, of a shop with a week of invented sales; NAMES="till-paid order": only those
+	@$(PY) -m tests.screenshots $(NAMES)
 
 format: .venv/.dev-ready ## Format the code
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .
