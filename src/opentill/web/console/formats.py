@@ -40,6 +40,23 @@ def iso_time(at_ms: int) -> str:
     return _at(at_ms).isoformat(timespec="milliseconds")
 
 
+# Most browsers also name those that they are like: the first that fits is the right one.
+_BROWSERS = (
+    ("MicroMessenger", "WeChat"), ("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"), ("curl/", "curl"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def browser(user_agent: str) -> str:
+    """ "Chrome · Linux"; of what is neither known nor short the beginning; "" for nothing."""
+    found = [next((name for mark, name in known if mark in user_agent), "") for known in (_BROWSERS, _SYSTEMS)]
+    return " · ".join(name for name in found if name) or user_agent[:40]
+
+
 def day_start_ms(text: str) -> int | None:
     """The beginning of a day written like a date field does, "2026-11-23"; None for anything else."""
     try:
@@ -60,4 +77,5 @@ FILTERS = {
     "second_time": second_time,
     "full_time": full_time,
     "iso_time": iso_time,
+    "browser": browser,
 }
