@@ -11,7 +11,7 @@ from opentill.base.clock import Clock
 from opentill.base.errors import GatewayError
 from opentill.base.sealing import Sealer
 from opentill.channels.base import Channel
-from opentill.domain.parties import AppRules
+from opentill.domain.parties import AppRules, is_internal_app
 from opentill.protocol.params import read_url
 from opentill.protocol.signing import read_public_key
 from opentill.protocol.words import COMMAND_PREFIX
@@ -88,6 +88,7 @@ class Administration:
             if merchant_id not in known:
                 raise NotPossible(f"there is no merchant {merchant_id}")
         _check_rules(rules)
+        _check_not_internal(app)
         app = app or f"A{secrets.randbelow(10**14):014d}"
         key = key or secrets.token_hex(16)
         insert = rows.insert_app(
@@ -110,6 +111,7 @@ class Administration:
 
     async def rotate_app_key(self, app: str, *, overlap_ms: int, key: str = "") -> str:
         """A new key; the old one is accepted for `overlap_ms` more. Returns the key. Raises NotPossible."""
+        _check_not_internal(app)
         key = key or secrets.token_hex(16)
         sealed = self._sealer.seal(key, place=app_key_place(app))
         until_ms = self._now() + overlap_ms
@@ -351,6 +353,12 @@ class Administration:
 
     def _now(self) -> int:
         return self._clock.now_ms()
+
+
+def _check_not_internal(app: str) -> None:
+    """Raises NotPossible."""
+    if is_internal_app(app):
+        raise NotPossible(f"{app} would be the gateway's own: it is no integrator and has no key")
 
 
 def _state(is_disabled: int) -> str:

@@ -29,6 +29,10 @@ NUMBER = re.compile(r"[0-9a-f]{32}", re.ASCII)
 """A sale's number: 128 random bits, so that two tills never make up the same."""
 
 
+MAX_ORIGIN = 2_000
+"""What is kept of what was typed, characters."""
+
+
 class NewSale(msgspec.Struct, frozen=True, kw_only=True):
     """What a cashier typed. `channel` 0: one code for every wallet; `barcode`: the customer's payment code instead."""
 
@@ -100,7 +104,7 @@ async def sell(deployment: Deployment, who: SignedIn, wanted: NewSale, *, source
     note = rows.note_sale(app.app_id, wanted.number, shift_id=who.shift.shift_id, now_ms=now_ms)
     await deployment.database.write([note])
     try:
-        order = await opening.take_number(deployment, order)
+        order = await opening.take_number(deployment, order, origin=_origin(who, wanted, source_ip))
         return await _open(deployment, order, account, barcode=wanted.barcode)
     except GatewayError as error:
         # The order is there and shows what became of it: a repeat was faster, or the wallet refused or said nothing.
@@ -249,6 +253,20 @@ def _order(
         created_at_ms=0,
         expires_at_ms=0,
     )
+
+
+def _origin(who: SignedIn, wanted: NewSale, source_ip: str) -> dict[str, str]:
+    """For the order's timeline, as an integrator's request is told there; a payment code is shortened."""
+    told = {
+        "till": who.device.name,
+        "shift": str(who.shift.shift_id),
+        "amount": wanted.amount,
+        "subject": wanted.subject,
+        "goods_list": wanted.goods,
+        "barcode": f"{wanted.barcode[:2]}…{wanted.barcode[-4:]}" if wanted.barcode else "",
+    }
+    lines = [f"{name}={value}" for name, value in told.items() if value]
+    return {"request": "\n".join(lines)[:MAX_ORIGIN], "source_ip": source_ip}
 
 
 async def _open(deployment: Deployment, order: Order, account: OpenAccount | None, *, barcode: str) -> Order:

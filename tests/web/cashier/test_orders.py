@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from opentill.domain.parties import AppRules
+from opentill.services.administration import NotPossible
 from opentill.services.till_days import SHOWN, today
 from tests.clients import Till
 from tests.databases import on_both_engines
@@ -155,3 +157,17 @@ async def test_an_integrator_cannot_ask_about_a_tills_order() -> None:
         reply = await s.world.till.call("open.pay.query", local_order_no=sale.number)
 
         assert reply.code == "64"
+
+
+async def test_nobody_makes_or_rotates_an_app_of_that_name() -> None:
+    async with store() as s:
+        await (await s.signed_in()).sell()
+        administration = s.world.administration
+
+        for change in (
+            administration.add_app("x", [1], rules=AppRules(), app="till-2"),
+            administration.add_app("x", [1], rules=AppRules(), app="till-1", exist_ok=True),
+            administration.rotate_app_key("till-1", overlap_ms=0),
+        ):
+            with pytest.raises(NotPossible):
+                await change

@@ -247,6 +247,19 @@ async def test_goods_are_stored_with_the_order_in_fen_and_printed() -> None:
         assert "糖 0.5 × ¥0.03 ¥0.02" in words
 
 
+async def test_the_timeline_tells_which_till_asked_and_no_payment_code() -> None:
+    async with store() as s:
+        till = await s.signed_in()
+        await till.sell("500", barcode="280000000000001234")
+
+        (row,) = await s.world.rows("SELECT detail FROM history WHERE kind = 'CREATED'")
+
+        assert "till=前台" in row["detail"]
+        assert "barcode=28…1234" in row["detail"]
+        for other in await s.world.rows("SELECT detail FROM history"):
+            assert "280000000000001234" not in other["detail"]
+
+
 async def test_nobody_is_notified_of_a_tills_order() -> None:
     async with store() as s:
         till = await s.signed_in()
