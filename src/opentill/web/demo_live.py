@@ -18,6 +18,7 @@ from opentill.services import notifications, orders
 from opentill.services.deployment import Deployment
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web.bodies import BodyTooLarge, read_body
+from opentill.web.timeline import word_of
 
 RECEIVER_PATH = "/test/api/notify"
 
@@ -140,7 +141,10 @@ class LiveOrders:
         told = await notifications.of_order(self._deployment, order.app_id, order.order_no)
         return Snapshot(
             order=_order_view(order),
-            events=[{"at_ms": event.at_ms, "kind": event.kind, "detail": event.detail} for event in events],
+            events=[
+                {"at_ms": event.at_ms, "kind": event.kind, "word": word_of(event), "detail": event.detail}
+                for event in events
+            ],
             notifications=[_told_view(each) for each in told],
             received=self._receiver.about(order.order_no),
         )

@@ -57,7 +57,7 @@ export function orderFacts(order) {
 export function timeline(snapshot) {
   const happened = snapshot.events.map((event) => ({
     at_ms: event.at_ms,
-    what: texts.event[event.kind] ?? event.kind,
+    what: texts.event[event.word] ?? event.kind,
     detail: eventDetail(event.detail),
     tone: GOOD_EVENTS.includes(event.kind) ? "good" : BAD_EVENTS.includes(event.kind) ? "bad" : "",
   }));
