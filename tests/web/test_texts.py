@@ -47,6 +47,14 @@ def test_a_template_names_texts_that_exist(template: Path) -> None:
     assert [each for each in missing if each[1] not in METHODS and not each[1].endswith("_")] == []
 
 
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(FOLDER / "templates")))
+def test_a_text_is_not_taken_for_a_method_of_its_section(template: Path) -> None:
+    """A section is a dict: `t.apps.copy` would be its method; such a key is written `t.apps["copy"]`."""
+    named = re.findall(r"\bt\.\w+\.(\w+)\b(?!\()", template.read_text(encoding="utf-8"))
+
+    assert [key for key in named if hasattr(dict, key)] == []
+
+
 def test_the_navigation_has_a_label_for_every_group() -> None:
     for language in LANGUAGES:
         assert {f"nav_{group}" for group, _ in NAV} <= all_texts(language)["console"].keys()

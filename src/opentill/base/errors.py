@@ -80,8 +80,8 @@ _ENTRIES = (
     CatalogueEntry("APP_UNKNOWN", 20, "app参数的值不存在，请核对接入商编号", "No app has this id."),
     CatalogueEntry("APP_DISABLED", 21, "接入商已停用", "The app was disabled by its owner."),
     CatalogueEntry(
-        "SIGN_INVALID", 22, "sign签名错误：{expected}。可在/test/api/qrcode.htm逐步对照签名过程",
-        "The signature does not match. Compare string to sign and key; the demo page shows each step.",
+        "SIGN_INVALID", 22, "sign签名错误：{expected}。可在/test/api/sign.htm查找原因",
+        "The signature does not match. Paste the request into the signature debugger: it names the cause.",
     ),
     CatalogueEntry(
         "TIMESTAMP_INVALID", 23, "timestamp参数必须是毫秒时间戳（13位数字）{hint}",
