@@ -55,6 +55,22 @@ async def test_money_that_undoing_gave_back_unseen_is_found_out(channel: int, ac
 
 
 @on_each_wallet
+async def test_a_refund_that_was_asked_for_meanwhile_does_not_hide_that_the_money_is_gone(channel: int) -> None:
+    async with faulty_road() as road, world(**road.settings | {"wallet_timeout_s": 5}) as w:
+        road.leads_to(w)
+        order = await paid_while_it_is_undone(w, road, channel, Accident.REPLY_LOST)
+        # The wallet has nothing left to refund; until it says so the money is set aside here.
+        await w.change("UPDATE orders SET refunding_fen = received_fen")
+        await w.advance(180)
+        await w.change("UPDATE orders SET refunding_fen = 0")
+
+        await w.advance(600)
+
+        stored = await w.order(order.order_no)
+        assert (stored.refunded_fen, stored.attention, stored.poll_at_ms) == (1000, "RETURNED", 0)
+
+
+@on_each_wallet
 async def test_money_that_stayed_is_asked_about_until_the_request_must_have_arrived(channel: int) -> None:
     async with faulty_road() as road, world(**road.settings | {"wallet_timeout_s": 5}) as w:
         road.leads_to(w)

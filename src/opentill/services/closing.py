@@ -66,16 +66,16 @@ async def confirm(deployment: Deployment, order: Order) -> int:
     """
     asked_at_ms = await history.last_at_ms(deployment.database, order.app_id, order.order_no, kind=UNDO_ASKED)
     account = await deployment.parties.account(order.account_id)
-    if not asked_at_ms or account is None or order.refunded_fen + order.refunding_fen >= order.received_fen:
+    if not asked_at_ms or account is None or order.refunded_fen >= order.received_fen:
         return 0
     answer = await deployment.channels[order.channel].query(account.opened, order.trade_no)
     orders.count_call(deployment, order.channel, "query", answer)
     if answer.payment is not None:
-        await orders.record_outcome(deployment, order, answer, said=orders.said_of(order, "watch"))
+        order = await orders.record_outcome(deployment, order, answer, said=orders.said_of(order, "watch"))
     now_ms = deployment.clock.now_ms()
-    # A request that long ago has arrived, or never will.
-    is_certain = answer.was_refunded or now_ms - asked_at_ms >= WATCH_MS
-    if answer.payment is not None and is_certain:
+    # A request that long ago has arrived, or never will. What is set aside for a refund may be gone: that fails then.
+    is_known = answer.was_refunded or now_ms - asked_at_ms >= WATCH_MS
+    if answer.payment is not None and is_known and not order.refunding_fen:
         return 0
     return max(next_poll_ms(order, polls=order.polls, now_ms=now_ms), now_ms + WATCH_MS)
 
