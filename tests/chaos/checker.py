@@ -16,6 +16,7 @@ from tests.chaos.receiver import Delivery
 ORDER_NO_DIGITS = 30
 LOST, DOUBLED, WRONG = "lost", "doubled", "wrong"
 PAID_WORD = "PAY_SUC"
+ENDED_UNPAID = {"FAILED", "CLOSED", "REVERSED"}
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _check_acknowledged(verdict: Verdict, asked: Sequence[AskedOrder], ours: Our
         numbers = {order["order_no"] for order in found}
         for order_no in wanted.order_nos - numbers:
             verdict.broken.append(Broken(LOST, order_no, "acknowledged, but not in the database"))
-        if len(wanted.order_nos) > 1 or len(found) > 1:
+        if not _is_one(found):
             verdict.broken.append(Broken(DOUBLED, wanted.local_order_no, f"one number, orders {sorted(numbers)}"))
         if found and set(wanted.words) == {BUSY}:
             verdict.broken.append(Broken(WRONG, wanted.local_order_no, "busy was said, but something was done"))
@@ -143,6 +144,12 @@ def _check_acknowledged(verdict: Verdict, asked: Sequence[AskedOrder], ours: Our
             if wanted.is_reversed and order["state"] != "REVERSED":
                 verdict.broken.append(Broken(LOST, order["order_no"], "said to be reversed, but is not"))
         _check_refunds_told(verdict, wanted, [row for number in numbers for row in ours.refunds.get(number, ())])
+
+
+def _is_one(orders: Sequence[Mapping[str, Any]]) -> bool:
+    """protocol 4.2: a barcode order's number may be used again once every earlier one ended unpaid for certain."""
+    standing = [order for order in orders if order["state"] not in ENDED_UNPAID]
+    return len(orders) <= 1 or (len(standing) <= 1 and all(order["way"] == "BARCODE" for order in orders))
 
 
 def _check_refunds_told(verdict: Verdict, wanted: AskedOrder, rows: Sequence[Mapping[str, Any]]) -> None:

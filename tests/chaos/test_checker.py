@@ -12,7 +12,7 @@ from tests.chaos.receiver import Delivery
 
 NO = "1" * 30
 ORDER = {
-    "order_no": NO, "local_order_no": "L1", "amount_fen": 100, "state": "PAID", "received_fen": 100,
+    "order_no": NO, "way": "SCAN", "local_order_no": "L1", "amount_fen": 100, "state": "PAID", "received_fen": 100,
     "refunding_fen": 0, "refunded_fen": 40, "attention": "", "notify_url": "http://shop/",
 }  # fmt: skip
 UNPAID = {**ORDER, "state": "WAITING", "received_fen": 0, "refunded_fen": 0}
@@ -76,7 +76,9 @@ def test_books_that_agree_are_good() -> None:
         (LOST, books(notifications={NO: [{**NOTIFICATION, "state": "DUE"}]})),
         (LOST, told()),
         (LOST, told(Delivery("good", 1, NO, "PAY_SUC", "d", is_accepted=False))),
-        (DOUBLED, lambda: verdict(till=asked(order_nos={NO, "2" * 30}))),
+        (DOUBLED, lambda: two_orders("SCAN", "FAILED")),
+        (DOUBLED, lambda: two_orders("BARCODE", "WAITING")),
+        (DOUBLED, lambda: two_orders("BARCODE", "PAID")),
         (DOUBLED, lambda: verdict(wallets={NO: [TRADE, TRADE]})),
         (DOUBLED, lambda: verdict(wallets={NO: [replace(TRADE, refunds=(("R1", 40), ("R3", 40)))]})),
         (DOUBLED, books(payments={NO: [PAYMENT, PAYMENT]})),
@@ -92,6 +94,17 @@ def test_books_that_agree_are_good() -> None:
 )
 def test_books_that_do_not_agree_are_found_out(kind: str, compare: Callable[[], Verdict]) -> None:
     assert compare().count(kind) >= 1
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CLOSED", "REVERSED"])
+def test_a_barcode_order_that_ended_unpaid_may_be_followed_by_one_under_the_same_number(state: str) -> None:
+    assert two_orders("BARCODE", state).count(DOUBLED) == 0
+
+
+def two_orders(way: str, state: str) -> Verdict:
+    """Two orders under one number, of which the other one is in `state`."""
+    other = {**UNPAID, "order_no": "2" * 30, "way": way, "state": state}
+    return verdict(ours=replace(GOOD, orders={NO: {**ORDER, "way": way}, "2" * 30: other}))
 
 
 def test_money_that_was_flagged_for_a_person_is_not_lost() -> None:
