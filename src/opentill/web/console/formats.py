@@ -1,5 +1,6 @@
 """How amounts and times are written in the console."""
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 
 from opentill.base.money import yuan_text
@@ -70,7 +71,7 @@ def _at(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, SHANGHAI)
 
 
-FILTERS = {
+FILTERS: dict[str, Callable[..., object]] = {
     "yuan": yuan,
     "count": count,
     "short_time": short_time,
