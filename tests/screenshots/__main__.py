@@ -106,7 +106,7 @@ def main(names: list[str]) -> int:
         return 2
     IMAGES.mkdir(exist_ok=True)
     try:
-        asyncio.run(take(names or list(SCENES)))
+        asyncio.run(take([name for name in SCENES if name in names or not names]))
     finally:
         stop_servers()
     return 0
