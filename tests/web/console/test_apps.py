@@ -13,6 +13,7 @@ from opentill.services.samples import LOCAL_ORDER_PREFIX
 from opentill.web.console.app_rules import GROUPS
 from opentill.web.pages import LANGUAGES, all_texts
 from tests.clients import TEST_APP, Till, is_signed
+from tests.databases import on_both_engines
 from tests.shops import open_shop
 from tests.web.console.kit import OTHER_MERCHANT_ID, Console, at, console
 from tests.world import MERCHANT_ID
@@ -37,8 +38,9 @@ async def audited(c: Console) -> list[tuple[str, str, str]]:
     return [(row["actor"], row["action"], row["subject"]) for row in rows]
 
 
-async def test_a_new_app_shows_its_key_once_and_can_call_at_once() -> None:
-    async with console() as c:
+@on_both_engines
+async def test_a_new_app_shows_its_key_once_and_can_call_at_once(engine: str) -> None:
+    async with console(engine) as c:
         made = await c.post("/apps", {"name": "前台", "merchant": "1", "sign_method": "MD5"}, as_=DEVELOPER)
 
         key = secret_of(made.text)

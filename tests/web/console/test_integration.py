@@ -5,6 +5,7 @@ import re
 from opentill.domain.parties import AppRules
 from opentill.domain.people import EVERY_MERCHANT, Role
 from tests.clients import Till
+from tests.databases import on_both_engines
 from tests.web.console.kit import OTHER_MERCHANT_ID, Console, at, console
 from tests.world import MERCHANT_ID
 
@@ -19,8 +20,9 @@ async def their_till(c: Console, *merchant_ids: int) -> Till:
     return Till(c.world.http, c.world.base_url, c.world.clock.now_ms, app=made.app, key=made.key)
 
 
-async def test_a_refused_call_is_listed_explained_and_leads_to_the_debugger() -> None:
-    async with console() as c:
+@on_both_engines
+async def test_a_refused_call_is_listed_explained_and_leads_to_the_debugger(engine: str) -> None:
+    async with console(engine) as c:
         form = c.world.till.form("open.pay.scan", **c.world.till.scan_params(subject="一杯茶"))
         await c.world.till.post({**form, "amount": "1.0"})
 

@@ -6,6 +6,7 @@ import pytest
 
 from opentill.domain.people import Role
 from tests.clients import TEST_OPERATOR
+from tests.databases import on_both_engines
 from tests.web.console.kit import OTHER_MERCHANT_ID, Console, at, console
 from tests.world import MERCHANT_ID, STORE_ID
 
@@ -47,8 +48,9 @@ async def test_a_list_holds_the_visitors_merchants_only() -> None:
         assert "另一家商户" in (await c.get("/merchants")).text
 
 
-async def test_a_new_cashier_takes_payments_at_once_through_the_chosen_accounts() -> None:
-    async with console() as c:
+@on_both_engines
+async def test_a_new_cashier_takes_payments_at_once_through_the_chosen_accounts(engine: str) -> None:
+    async with console(engine) as c:
         [alipay, wechat] = sorted((await accounts_of(c)).items())
         form = {
             "name": "小李",

@@ -75,6 +75,7 @@ async def _list(visit: Visit) -> Response:
         errors=sorted(CATALOGUE.values(), key=lambda entry: entry.number),
         spans=list(SPANS_MS),
         kept=kept,
+        debugged=DEBUGGED,
         advice={name: advice(name, visit.t) for name in CATALOGUE},
     )
 
