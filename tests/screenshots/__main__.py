@@ -66,6 +66,7 @@ async def _shot(
         viewport=viewport,
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",
+        timezone_id="Asia/Shanghai",
         device_scale_factor=2 if viewport["width"] < 600 else 1,
     )
     problems: list[str] = []
