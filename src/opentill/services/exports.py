@@ -3,13 +3,12 @@
 import asyncio
 import csv
 import io
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import IO
 
 import msgspec
-import xlsxwriter
 
 from opentill.base.money import yuan_text
 from opentill.services import search
@@ -47,6 +46,13 @@ class Words(msgspec.Struct, frozen=True):
     cut: str
 
 
+Cells = dict[str, str | int]
+
+
+class SheetFailed(Exception):
+    """The process that writes a sheet ended early: no space is left, or it was killed."""
+
+
 class Export(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for. `export_id`: under which it says how far it is."""
 
@@ -65,18 +71,40 @@ async def as_csv(deployment: Deployment, export: Export) -> AsyncIterator[bytes]
 
 
 async def as_xlsx(deployment: Deployment, export: Export) -> AsyncIterator[bytes]:
-    """The file in pieces, once it is written."""
+    """The file in pieces, once it is written, by a process of its own. Raises SheetFailed."""
     with tempfile.TemporaryFile() as file:
-        sheet = await asyncio.to_thread(_Sheet, file, export.words)
-        async for page in _pages(deployment, export, most=MOST_ROWS[XLSX]):
-            await asyncio.to_thread(sheet.add, page)
-        await asyncio.to_thread(sheet.close)
+        writer = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "opentill.services.sheets", stdin=asyncio.subprocess.PIPE, stdout=file
+        )
+        try:
+            await _feed(writer, [[export.words.columns[name] for name in COLUMNS]])
+            async for page in _pages(deployment, export, most=MOST_ROWS[XLSX]):
+                await _feed(writer, [[each[name] for name in COLUMNS] for each in page])
+            await _end(writer)
+        except OSError as error:
+            raise SheetFailed from error
+        finally:
+            if writer.returncode is None:
+                writer.kill()
+                await writer.wait()
+        if writer.returncode:
+            raise SheetFailed
         file.seek(0)
         while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             yield chunk
 
 
-Cells = dict[str, str | int]
+async def _feed(writer: asyncio.subprocess.Process, lines: Sequence[Sequence[str | int]]) -> None:
+    assert writer.stdin is not None, "it was opened with a pipe"
+    writer.stdin.write(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    await writer.stdin.drain()
+
+
+async def _end(writer: asyncio.subprocess.Process) -> None:
+    assert writer.stdin is not None, "it was opened with a pipe"
+    writer.stdin.close()
+    await writer.stdin.wait_closed()
+    await writer.wait()
 
 
 async def _pages(deployment: Deployment, export: Export, *, most: int) -> AsyncIterator[list[Cells]]:
@@ -92,7 +120,8 @@ async def _pages(deployment: Deployment, export: Export, *, most: int) -> AsyncI
             cells = [_cells(order, export) for order in page.orders]
             is_cut = bool(before) and done >= most
             if is_cut:
-                cells.append(dict.fromkeys(COLUMNS, "") | {"created": export.words.cut.format(count=most)})
+                last: Cells = {**dict.fromkeys(COLUMNS, ""), "created": export.words.cut.format(count=most)}
+                cells.append(last)
             yield cells
             if is_cut or not before:
                 break
@@ -147,36 +176,6 @@ def _csv_cell(name: str, value: str | int) -> str:
     if text.startswith(_FORMULA):
         return f"'{text}"
     return f"{text}\t" if text.isdigit() and len(text) > _MOST_DIGITS else text
-
-
-class _Sheet:
-    """One worksheet, written row by row; used by one thread at a time."""
-
-    def __init__(self, file: IO[bytes], words: Words) -> None:
-        options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-        self._book = xlsxwriter.Workbook(file, options)
-        self._sheet = self._book.add_worksheet()
-        self._money = self._book.add_format({"num_format": "#,##0.00"})
-        bold = self._book.add_format({"bold": True})
-        self._sheet.freeze_panes(1, 0)
-        self._sheet.set_column(0, len(COLUMNS) - 1, 18)
-        for number, name in enumerate(COLUMNS):
-            self._sheet.write_string(0, number, words.columns[name], bold)
-        self._row = 1
-
-    def add(self, page: Sequence[Cells]) -> None:
-        for each in page:
-            for number, name in enumerate(COLUMNS):
-                value = each[name]
-                if isinstance(value, int):
-                    # A spreadsheet's numbers are doubles: exact to the fen far beyond the largest amount.
-                    self._sheet.write_number(self._row, number, value / 100, self._money)
-                else:
-                    self._sheet.write_string(self._row, number, value)
-            self._row += 1
-
-    def close(self) -> None:
-        self._book.close()
 
 
 FORMATS: Mapping[str, Callable[[Deployment, Export], AsyncIterator[bytes]]] = {CSV: as_csv, XLSX: as_xlsx}
