@@ -47,7 +47,7 @@ class AppRules(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 INTERNAL_APP_PREFIX = "till-"
-"""Apps of this name are the gateway's own: orders of a merchant's tills belong to one. Nobody can call as such an app."""
+"""Apps of this name are the gateway's own: a merchant's tills' orders belong to one. Nobody can call as such an app."""
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):

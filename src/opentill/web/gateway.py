@@ -170,6 +170,4 @@ class _Call:
 
 
 def _response(body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(
-        body, headers={"Content-Type": reply.CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})}
-    )
+    return Response(body, headers={"Content-Type": reply.CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})})
