@@ -9,8 +9,8 @@ from opentill.services.places import PER_WALLET
 from tests.clients import Reply, Till
 from tests.e2e.towns import town
 
-CLIENTS = 3 * PER_WALLET
-WALLET_S = 6
+CLIENTS = PER_WALLET + 128
+WALLET_S = 3
 MAX_GROWTH_MIB = 64
 PATIENT = {"OPENTILL_WALLET_TIMEOUT_S": "30"}
 

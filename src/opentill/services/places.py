@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 from opentill.base.errors import GatewayError
 
-PER_WALLET = 128
-"""Orders that one process opens at one wallet at the same time: twice the connections there, so that few wait long."""
+PER_WALLET = 256
+"""Orders that one process opens at one wallet at the same time: half of the calls it handles by default, so that the
+other wallet's always find room; four times the connections there, so that a healthy wallet turns a rush into a wait."""
 
 
 class WalletPlaces:
