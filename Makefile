@@ -60,8 +60,11 @@ run: .venv/.run-ready ## Gateway, twin of both wallets and a seeded test merchan
 oracles: setup .venv-oracles/official/.ready ## Let third-party SDKs judge the twin and our signatures, the big official one too
 	@$(PY) -m pytest tests/oracles $(ARGS)
 
+# Half as many again as there are cores: the tests wait for processes, pages and wallets that do not answer.
+RUNNERS ?= $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+
 test: setup .venv-oracles/.ready ## All tests, on SQLite and PostgreSQL, with a real browser
-	@$(PY) -m pytest -n auto $(ARGS)
+	@$(PY) -m pytest -n $(RUNNERS) $(ARGS)
 
 ROUNDS ?= 2
 CALLS ?= 2000
