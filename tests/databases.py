@@ -41,6 +41,9 @@ SERVER_SETTINGS = {
     "deadlock_timeout": "50ms",
 }
 
+DURABLE = ("fsync", "synchronous_commit", "full_page_writes", "autovacuum")
+"""What a server in earnest has on."""
+
 
 @contextlib.asynccontextmanager
 async def fresh_database(
@@ -97,7 +100,7 @@ class PostgresCluster:
     """
 
     def __init__(self, *, is_durable: bool = False, more_settings: Mapping[str, str] | None = None) -> None:
-        durable = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"} if is_durable else {}
+        durable = dict.fromkeys(DURABLE, "on") if is_durable else {}
         self._more_settings = {**durable, **(more_settings or {})}
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
