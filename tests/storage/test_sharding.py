@@ -8,7 +8,7 @@ import pytest
 from opentill.storage import layout
 from opentill.storage.database import Step
 from opentill.storage.layout import SHARD_KEY
-from tests.databases import fresh_database, on_both_engines
+from tests.databases import fresh_database, on_both_engines, on_postgres
 from tests.orders import ALIPAY, ASKS_PASSWORD, CODES, PAYS, WECHAT, ask, scanned
 from tests.phones import link, pay_in
 from tests.shops import Answer
@@ -46,7 +46,7 @@ ROW_LOCKS = re.compile(r"FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE|SKIP LOCKED|LOCK 
 
 SHARED = ("INSERT INTO sales_",)
 """Counters: a row of theirs is locked until the payment that counts in it is durable."""
-ENDS = ("COMMIT", "RELEASE unit")
+ENDS = ("COMMIT",)
 
 _TABLES = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (\w+)(?: AS)?(?: (?!SET\b|WHERE\b|ON\b|ORDER\b|VALUES\b)(\w+))?")
 _NAMED = re.compile(rf"(?:WHERE|AND|ON|\() ?(?:\w+\.)?{SHARD_KEY} = (?:\?|CAST\(\? AS BIGINT\)|\w+\.{SHARD_KEY})(?!\w)")
@@ -203,7 +203,9 @@ async def test_jobs_are_claimed_by_leases_and_never_by_locks(engine: str, monkey
         assert any(f"AND {column} = ?" in statement for statement in found), table
 
 
-@on_both_engines
+# SQLite has one writer and no locks of rows: it does the units of several requests one after the other in one
+# transaction, so that what follows a counter there may be another order's beginning.
+@on_postgres
 async def test_rows_that_many_orders_share_are_touched_last(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with ground(engine) as g, recorded(g.database_url, monkeypatch) as statements:
         async with running(g) as w:
