@@ -3,7 +3,7 @@
 
 import { barcodePanel } from "./barcode.js";
 import { goodsForm } from "./goods.js";
-import { listen } from "./keys.js";
+import { listen, screenKeys } from "./keys.js";
 import { newNumber, post, texts } from "./net.js";
 import { problem } from "./main.js";
 import { MOST_FEN, fenOf, shown, yuan } from "./money.js";
@@ -38,7 +38,7 @@ export function amountScreen(root, go) {
     keep();
   });
   if (draft.subject || draft.goods.length) root.querySelector("#more").open = true;
-  for (const button of root.querySelectorAll("[data-key]")) button.addEventListener("click", () => type(button.dataset.key));
+  screenKeys(root, type);
   for (const button of root.querySelectorAll("[data-channel]")) {
     button.addEventListener("click", () => send({ channel: Number(button.dataset.channel) }));
   }

@@ -4,6 +4,14 @@
 const MOMENT_MS = 60;
 const SHORTEST_CODE = 16;
 
+/** Calls `typed` with each key on the screen that is pressed. A finger moves no focus, so Enter still means what it did. */
+export function screenKeys(root, typed) {
+  for (const button of root.querySelectorAll("[data-key]")) {
+    button.addEventListener("mousedown", (event) => event.preventDefault());
+    button.addEventListener("click", () => typed(button.dataset.key));
+  }
+}
+
 /**
  * Calls `typed(key)` with "0"-"9", "." , "delete", "clear" or "enter", and `scanned(code)` with what a gun read.
  * Answers a function that stops it.

@@ -31,7 +31,8 @@ export async function go(url, { isReplacing = false, isBack = false } = {}) {
   root.innerHTML = html;
   window.scrollTo(0, 0);
   begin();
-  document.getElementById("main").focus({ preventScroll: true });
+  // A screen that knows where its first key belongs has put the focus there.
+  if (!root.contains(document.activeElement)) document.getElementById("main").focus({ preventScroll: true });
 }
 
 function begin() {

@@ -1,7 +1,10 @@
 // Who is at the till, and their PIN: on the screen's keys or on a keyboard.
 
+import { listen, screenKeys } from "./keys.js";
 import { postOnce, say } from "./net.js";
 import { problem } from "./main.js";
+
+const PIN = /^\d{4,8}$/;
 
 export function signInScreen(root, go) {
   const choose = root.querySelector("#choose");
@@ -25,13 +28,15 @@ export function signInScreen(root, go) {
   for (const button of buttons) button.addEventListener("click", () => begin(button));
   if (buttons.length === 1) begin(buttons[0]);
 
-  form.addEventListener("click", (event) => {
-    const key = event.target.closest("[data-key]")?.dataset.key;
-    if (!key) return;
-    if (key === "clear") pin.value = "";
+  function type(key) {
+    if (key === "enter") form.requestSubmit();
+    else if (key === "clear") pin.value = "";
     else if (key === "delete") pin.value = pin.value.slice(0, -1);
-    else if (pin.value.length < pin.maxLength) pin.value += key;
-  });
+    else if (/^\d$/.test(key) && pin.value.length < pin.maxLength) pin.value += key;
+  }
+  screenKeys(root, type);
+  // Wherever the focus is: a tap beside the keys takes it away from the field.
+  const stopListening = listen({ typed: type, scanned: () => {}, isListening: () => !form.hidden });
   root.querySelector("#other").addEventListener("click", () => {
     form.hidden = true;
     choose.hidden = false;
@@ -41,6 +46,8 @@ export function signInScreen(root, go) {
     event.preventDefault();
     const enter = root.querySelector("#enter");
     if (!pin.value || enter.disabled) return;
+    warning.textContent = PIN.test(pin.value) ? "" : form.dataset.wrong;
+    if (warning.textContent) return;
     enter.disabled = true;
     try {
       const answer = await postOnce("/cashier/sign-in", { operator_id: operatorId, pin: pin.value });
@@ -53,4 +60,5 @@ export function signInScreen(root, go) {
       enter.disabled = false;
     }
   });
+  return stopListening;
 }
