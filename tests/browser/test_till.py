@@ -118,12 +118,30 @@ def test_a_reload_in_the_middle_loses_nothing(browser: Browser, sandbox: Sandbox
         visit.page.reload()
         shown(visit, "waiting")
         assert qr_text(visit) == code
+        reload_without_a_network(visit)
+        shown(visit, "waiting")
+        assert qr_text(visit) == code
         sandbox.pay(code)
         visit.open("/cashier/")
 
         shown(visit, "paid")
         visit.page.reload()
         shown(visit, "paid")
+        visit.forgive(503)
+        forgive_cuts(visit)
+
+
+def reload_without_a_network(visit: Visit) -> None:
+    """The browser has a page of ours instead of its own, and goes back by itself."""
+    visit.page.evaluate("async () => { await navigator.serviceWorker.ready; }")
+    visit.page.context.set_offline(True)
+    visit.page.reload()
+    expect(visit.page.locator("h1")).to_have_text(read_texts("till.zh")["till_offline"]["title"])
+    judge(visit, "no network")
+    visit.page.locator("#retry").click()
+    expect(visit.page.locator("#said")).to_have_text(read_texts("till.zh")["till_offline"]["waiting"])
+    assert visit.page.evaluate("caches.keys()") == [], "nothing is kept that could grow old"
+    visit.page.context.set_offline(False)
 
 
 def test_what_was_typed_survives_a_reload(browser: Browser, sandbox: Sandbox) -> None:

@@ -24,6 +24,7 @@ from opentill.services.shifts import SignedIn
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.storage.tills import DeviceRow
 from opentill.web.bodies import BodyTooLarge, read_body
+from opentill.web.cashier import offline
 from opentill.web.cashier.formats import FILTERS
 from opentill.web.pages import LANGUAGE_COOKIE, LANGUAGES, Pages, language_of
 from opentill.web.source import source_ip
@@ -154,9 +155,17 @@ class Door:
                 response.status_code = 404
                 return response
             except (DatabaseUnavailable, DatabaseOverloaded, GatewayError):
-                return Response("503", 503, _NO_STORE, "text/plain")
+                return offline.waiting_page(self.pages, request)
             self._keep_cookies(visit, response)
             return _in_language(request, response)
+
+        return Route(ROOT + path, endpoint, methods=["GET"])
+
+    def script(self, path: str, script: Callable[[Pages, Request], Response]) -> Route:
+        """A GET for browsers, whoever asks."""
+
+        async def endpoint(request: Request) -> Response:
+            return script(self.pages, request)
 
         return Route(ROOT + path, endpoint, methods=["GET"])
 

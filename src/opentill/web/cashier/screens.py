@@ -10,6 +10,7 @@ from opentill.services import devices, shifts, statistics, till_days, tills
 from opentill.services.devices import Actor, TillProblem
 from opentill.services.statistics import UnusableQuestion
 from opentill.storage import tills as rows
+from opentill.web.cashier import offline
 from opentill.web.cashier.door import (
     DEVICE_COOKIE,
     DEVICE_LIFE_S,
@@ -33,6 +34,7 @@ def routes(door: Door) -> list[BaseRoute]:
         door.action("/sign-in", _sign_in),
         door.action("/lock", _lock),
         door.answer("/pulse", _pulse),
+        door.script("/worker.js", offline.worker),
         door.page("/orders", _orders),
         door.page("/shift", _shift),
         door.action("/shift", _hand_over),

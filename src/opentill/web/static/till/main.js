@@ -79,6 +79,9 @@ export function problem(place, refused) {
   else if (place) place.textContent = refused.message || texts().network;
 }
 
+// So that a reload without a network is answered by a page of ours; only on https and on this machine, says the browser.
+navigator.serviceWorker?.register(`/cashier/worker.js?lang=${root.firstElementChild.dataset.language}`).catch(() => {});
+
 window.addEventListener("popstate", () => go(location.href, { isBack: true }));
 
 begin();
