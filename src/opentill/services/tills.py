@@ -5,6 +5,7 @@ The till makes up a number for each sale and says it again until it hears an ans
 """
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,7 +15,7 @@ from opentill.domain.refund import Refund
 from opentill.domain.till import CHARGE_LIFE_MS, UNCERTAIN, SaleStatus, status_of
 from opentill.protocol import params
 from opentill.protocol.goods import FEN, read_goods
-from opentill.services import asking, closing, links, opening, orders, refunds
+from opentill.services import asking, closing, links, opening, orders
 from opentill.services.access import Caller, OpenAccount
 from opentill.services.deployment import Deployment
 from opentill.services.devices import TillProblem
@@ -23,12 +24,10 @@ from opentill.services.shifts import SignedIn
 from opentill.services.till_app import till_app
 from opentill.storage import refunds as refund_rows
 from opentill.storage import till_sales as rows
-from opentill.storage.database import StepFailed
+from opentill.storage.database import Step, StepFailed
 
 NUMBER = re.compile(r"[0-9a-f]{32}", re.ASCII)
 """A sale's number: 128 random bits, so that two tills never make up the same."""
-
-
 MAX_ORIGIN = 2_000
 """What is kept of what was typed, characters."""
 
@@ -102,10 +101,11 @@ async def sell(deployment: Deployment, who: SignedIn, wanted: NewSale, *, source
     life_ms = CHARGE_LIFE_MS if way is PaymentWay.BARCODE else app.rules.order_life_ms
     order = msgspec.structs.replace(order, created_at_ms=now_ms, expires_at_ms=now_ms + life_ms)
     note = rows.note_sale(app.app_id, wanted.number, shift_id=who.shift.shift_id, now_ms=now_ms)
-    await deployment.database.write([note])
     try:
-        order = await opening.take_number(deployment, order, origin=_origin(who, wanted, source_ip))
-        return await _open(deployment, order, account, barcode=wanted.barcode)
+        with deployment.wallet_places.taken(*([account.account.channel] if account else [])):
+            await deployment.database.write([note])
+            order = await opening.take_number(deployment, order, origin=_origin(who, wanted, source_ip))
+            return await _open(deployment, order, account, barcode=wanted.barcode)
     except GatewayError as error:
         # The order is there and shows what became of it: a repeat was faster, or the wallet refused or said nothing.
         if error.name not in ("DUPLICATE_ORDER", "CHANNEL_REFUSED", "CHANNEL_TIMEOUT"):
@@ -151,7 +151,7 @@ async def current(deployment: Deployment, who: SignedIn) -> str | None:
 
 
 async def ask(deployment: Deployment, order: Order) -> Order:
-    """Ask the wallet about an open sale, unless somebody just did."""
+    """Ask the wallet about an open sale, unless somebody just did. Raises BUSY."""
     return await asking.fresh(deployment, order)
 
 
@@ -201,14 +201,17 @@ async def refund(
     assert operator is not None, "the cashier is signed in"
     caller = Caller(app=app, operator=operator, sign="", source_ip=source_ip)
     wanted = Wanted(
-        amount_fen=params.read_refund_fen(amount), reason=params.read_reason(reason.strip()), local_refund_no=number
+        amount_fen=params.read_refund_fen(amount),
+        reason=params.read_reason(reason.strip()),
+        local_refund_no=number,
+        actor=who.cashier.name,
     )
-    found = await refunds.find_repeat(deployment, caller, order, wanted)
-    if found is None:
-        note = rows.note_refund(app.app_id, number, shift_id=who.shift.shift_id)
-        await deployment.database.write([note])
-        found = await refunds.reserve(deployment, caller, order, wanted)
-    return await asking.settled(deployment, found)
+    note = rows.note_refund(app.app_id, number, shift_id=who.shift.shift_id)
+
+    async def write(steps: Sequence[Step]) -> object:
+        return await deployment.database.write([*steps, note])
+
+    return await asking.refunded(deployment, caller, order, wanted, write=write)
 
 
 async def _way_of(deployment: Deployment, who: SignedIn, wanted: NewSale) -> tuple[PaymentWay, OpenAccount | None]:
@@ -266,7 +269,7 @@ def _origin(who: SignedIn, wanted: NewSale, source_ip: str) -> dict[str, str]:
         "barcode": f"{wanted.barcode[:2]}…{wanted.barcode[-4:]}" if wanted.barcode else "",
     }
     lines = [f"{name}={value}" for name, value in told.items() if value]
-    return {"request": "\n".join(lines)[:MAX_ORIGIN], "source_ip": source_ip}
+    return {"request": "\n".join(lines)[:MAX_ORIGIN], "source_ip": source_ip, "actor": who.cashier.name}
 
 
 async def _open(deployment: Deployment, order: Order, account: OpenAccount | None, *, barcode: str) -> Order:

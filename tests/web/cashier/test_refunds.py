@@ -1,9 +1,13 @@
 """Refunds at a till: with the right and a reason, once per number, never more than was paid."""
 
+import re
+
 from opentill.services import shifts
+from opentill.web.console.cookies import Cookies
 from tests.clients import TEST_OPERATOR
 from tests.databases import on_both_engines
 from tests.web.cashier.kit import ACTOR, Browser, OnScreen, Store, new_number, store
+from tests.web.console.kit import Console
 
 
 async def paid(s: Store, till: Browser, amount: str = "1000") -> OnScreen:
@@ -76,6 +80,20 @@ async def test_who_may_not_refund_is_told_so_and_cannot() -> None:
         assert "没有退款的权限" in page.words
         assert answer.document["name"] == "may_not_refund"
         assert await s.world.number("SELECT count(*) FROM refunds") == 0
+
+
+async def test_the_orders_timeline_in_the_console_names_who_sold_and_who_gave_back() -> None:
+    async with store() as s:
+        seller = await s.signed_in(operator_id=await s.cashier("小张"))
+        sale = await paid(s, seller)
+        await (await s.signed_in()).post(f"/sale/{sale.number}/refund", **request("100"))
+        orders = await s.world.rows("SELECT order_no FROM orders")
+
+        page = await Console(s.world, Cookies(s.world.deployment)).get(f"/orders/{orders[0]['order_no']}")
+
+        by = re.findall(r"操作人 (\S+?)<", page.text)
+        assert (by[0], set(by[1:])) == ("小张", {"测试收银员"})
+        assert 'till</code></dt><dd class="mono">前台' in page.text
 
 
 async def test_the_right_is_felt_at_once_both_ways() -> None:
