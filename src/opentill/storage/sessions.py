@@ -22,6 +22,10 @@ REPLY_TIMEOUT_S = 20.0  # the server, or the network to it, says nothing any mor
 SHORT_TIMEOUT_S = 5.0  # BEGIN, ROLLBACK, goodbye
 MAX_STATEMENTS = 500  # prepared ones per connection; our statements are constants, fewer than this
 
+# Every statement here wants few rows, which an index leads to. PostgreSQL keeps a plan that was made while the tables
+# were empty, when reading a whole table seemed to be as good (decision 12).
+PLANNING = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+
 # TimeoutError is an OSError. InternalClientError is also what asyncpg raises on a connection that the server has ended.
 FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 Record = asyncpg.Record
@@ -146,7 +150,7 @@ async def connect(url: str) -> Connection:
                 "statement_timeout": str(STATEMENT_TIMEOUT_MS),
                 "lock_timeout": str(LOCK_TIMEOUT_MS),
                 "default_transaction_isolation": "read committed",
-                "jit": "off",
+                **PLANNING,
             },
         )
     except FAILURES as error:
