@@ -1,10 +1,13 @@
 """What every page shares: templates, the reader's language, security headers and static files."""
 
+import functools
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import CodeType
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
@@ -30,8 +33,25 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-Texts = dict[str, dict[str, str]]
-"""One language's texts: section, key, text."""
+Texts = Mapping[str, Mapping[str, str]]
+"""One language's texts: section, key, text. Read once and shared: a dozen parts of a process draw pages."""
+
+
+class _Compiled(BytecodeCache):
+    """Templates are compiled once in a process, for all who draw them."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if bucket.code is not None:
+            self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
 
 
 class Pages:
@@ -45,6 +65,7 @@ class Pages:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            bytecode_cache=_COMPILED,
         )
         self._templates.filters.update(filters or {})
 
@@ -79,14 +100,16 @@ def remember_language(request: Request, response: Response) -> None:
         response.set_cookie(LANGUAGE_COOKIE, language_of(request), max_age=_YEAR_S, samesite="lax")
 
 
+@functools.cache
 def read_texts(name: str) -> Texts:
     """One file of texts: `en`, or `link.en`."""
     return tomllib.loads((_HERE / "texts" / f"{name}.toml").read_text(encoding="utf-8"))
 
 
+@functools.cache
 def all_texts(language: str) -> Texts:
     """The texts of all files of a language. Each section is in one of them only."""
-    texts = read_texts(language)
+    texts = dict(read_texts(language))
     for path in sorted((_HERE / "texts").glob(f"*.{language}.toml")):
         more = read_texts(path.stem)
         assert not texts.keys() & more.keys(), f"{path.name} repeats a section"

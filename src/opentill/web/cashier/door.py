@@ -26,7 +26,7 @@ from opentill.storage.tills import DeviceRow
 from opentill.web.bodies import BodyTooLarge, read_body
 from opentill.web.cashier import offline
 from opentill.web.cashier.formats import FILTERS
-from opentill.web.pages import LANGUAGE_COOKIE, LANGUAGES, Pages, language_of
+from opentill.web.pages import LANGUAGE_COOKIE, LANGUAGES, Pages, Texts, language_of
 from opentill.web.source import source_ip
 
 ROOT = "/cashier"
@@ -72,7 +72,7 @@ class Visit:
         return self.door.deployment
 
     @property
-    def texts(self) -> dict[str, dict[str, str]]:
+    def texts(self) -> Texts:
         return self.door.pages.texts[language_of(self.request)]
 
     @property
