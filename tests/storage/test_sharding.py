@@ -37,7 +37,7 @@ DUE_LISTS = {
 OWN_LOOKS = re.compile(r"SELECT count\(\*\) FROM (notifications|orders|refunds) WHERE \w+ > \? AND \w+ <= \?")
 CLAIMS = {
     "orders": "UPDATE orders SET poll_at_ms = ?",
-    "notifications": "UPDATE notifications SET due_at_ms = ?",
+    "notifications": "UPDATE notifications SET due_at_ms = coalesce((SELECT -pause_id FROM receiver_pauses",
     "refunds": "UPDATE refunds SET due_at_ms = ?",
 }
 NOT_ON_THE_PATH = {"refused_calls", "till_sales", "till_refunds"}

@@ -20,6 +20,7 @@ from opentill.worker.loop import Job, Worker
 from opentill.worker.notify import notify_job
 from opentill.worker.poll import poll_job
 from opentill.worker.refund import refund_job
+from opentill.worker.resume import resume_job
 
 
 def sealer_of(settings: Settings) -> Sealer:
@@ -85,6 +86,7 @@ def worker_of(deployment: Deployment) -> Worker:
         notify_job(deployment),
         poll_job(deployment),
         refund_job(deployment),
+        resume_job(deployment),
         housekeeping_job(deployment),
     ]
     return Worker(jobs, deployment.database, deployment.clock)

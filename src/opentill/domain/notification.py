@@ -1,6 +1,7 @@
 """Notifications to merchants: their states and the waits between attempts (protocol 6)."""
 
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -41,6 +42,16 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     due_at_ms: int
     created_at_ms: int
     ended_at_ms: int
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for the end of a pause: `due_at_ms` is then no time."""
+        return self.due_at_ms < 0
+
+
+def receiver_of(url: str) -> str:
+    """Who is told by this URL: attempts under way are counted, and a person pauses, by host and port."""
+    return urlsplit(url).netloc.lower()
 
 
 def next_attempt_ms(attempts: int, *, now_ms: int) -> int | None:

@@ -29,8 +29,11 @@ async def change(
     before: Mapping[str, str],
     after: Mapping[str, str],
     now_ms: int,
+    wakes: Sequence[str] = (),
 ) -> list[list[Row]]:
     """Do the steps and note who did what, in one unit of work; returns what the steps returned.
+
+    `wakes`: who must see it at once, in whatever process (`Database.write`).
 
     `before` and `after` are for people to read and never hold secrets. Each change is logged with its hash too: what
     leaves this machine with the logs cannot be rewritten here.
@@ -43,7 +46,7 @@ async def change(
             previous, now_ms=now_ms, actor=actor, source_ip=source_ip, action=action, subject=subject, detail=detail
         )
         try:
-            returned = await database.write([*steps, rows.add_link(link)])
+            returned = await database.write([*steps, rows.add_link(link)], wakes=wakes)
         except StepFailed as failed:
             if failed.index < len(steps):
                 raise

@@ -246,8 +246,7 @@ async def _write(
             before={"attention": order.attention, "state": order.state.value},
             after=detail,
             now_ms=now_ms,
+            wakes=wakes,
         )
     except StepFailed as failed:
         raise NotDecided(CHANGED) from failed
-    for name in wakes:
-        deployment.database.wake_event(name).set()

@@ -69,7 +69,7 @@ async def resend(deployment: Deployment, app_id: int, notification_id: int) -> b
 
 
 async def deliver(deployment: Deployment, due: DueNotification) -> NotificationState | None:
-    """One attempt at one due notification. None: another worker has it.
+    """One attempt at one due notification. None: another worker has it, or its receiver is paused.
 
     The attempt is stored with what the receiver said. A crash between sending and storing repeats the attempt after
     the lease: delivered at least once.
@@ -80,6 +80,8 @@ async def deliver(deployment: Deployment, due: DueNotification) -> NotificationS
     except StepFailed:
         return None
     notification = rows.from_row(claimed[0][0])
+    if notification.is_held:
+        return None
     # Signed once, at the first attempt: every repeat carries the same bytes.
     sign = notification.sign or rsa2_sign(notification.fields, deployment.platform_key)
     attempt = await _attempt(deployment, notification, sign)

@@ -112,8 +112,8 @@ async def send_again(deployment: Deployment, keys: Sequence[Key], *, by: By) -> 
         before={},
         after={"count": str(len(steps))},
         now_ms=now_ms,
+        wakes=(notifications.WAKE,),
     )
-    deployment.database.wake_event(notifications.WAKE).set()
     return sum(len(rows) for rows in returned)
 
 

@@ -25,6 +25,7 @@ SELECT create_reference_table('sign_in_failures');
 SELECT create_reference_table('devices');
 SELECT create_reference_table('shifts');
 SELECT create_reference_table('exports');
+SELECT create_reference_table('receiver_pauses');
 
 -- The order family: rows of one app are on one node, whatever the table, so that a transaction stays there.
 -- Parents come before the tables whose foreign keys lead to them.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from opentill.domain.notification import Notification, NotificationState
+from opentill.domain.notification import Notification, NotificationState, receiver_of
 from opentill.storage.database import Database, Row, Step
 from opentill.storage.history import new_event_id
 
@@ -61,11 +61,15 @@ def insert(app_id: int, order_no: str, *, kind: str, url: str, fields: Mapping[s
 
 
 def claim(due: DueNotification, *, lease_until_ms: int) -> Step:
-    """Lease it for one attempt: only who still finds the due time it saw may send."""
+    """Lease it for one attempt: only who still finds the due time it saw may send.
+
+    If its receiver is paused it is held instead, until `pauses.let_go`.
+    """
     return Step(
-        "UPDATE notifications SET due_at_ms = $4 "
+        "UPDATE notifications SET due_at_ms = coalesce((SELECT -pause_id FROM receiver_pauses "
+        "WHERE app_id = $1 AND receiver = $5 AND ended_at_ms = 0), $4) "
         f"WHERE app_id = $1 AND notification_id = $2 AND due_at_ms = $3 AND state = 'DUE' RETURNING {_COLUMNS}",
-        (due.app_id, due.notification_id, due.due_at_ms, lease_until_ms),
+        (due.app_id, due.notification_id, due.due_at_ms, lease_until_ms, receiver_of(due.url)),
         rows=1,
     )
 

@@ -1,7 +1,6 @@
 """Delivers due notifications."""
 
-from urllib.parse import urlsplit
-
+from opentill.domain.notification import receiver_of
 from opentill.services import notifications
 from opentill.services.deployment import Deployment
 from opentill.storage import notifications as rows
@@ -35,7 +34,7 @@ def notify_job(deployment: Deployment) -> Job[DueNotification]:
         find=find,
         next_due_ms=next_due_ms,
         key=lambda due: (due.app_id, due.notification_id),
-        group=lambda due: urlsplit(due.url).netloc,
+        group=lambda due: receiver_of(due.url),
         work=work,
         defer=defer,
     )
