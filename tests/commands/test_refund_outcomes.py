@@ -3,6 +3,7 @@
 import pytest
 
 from opentill.domain.refund import RefundState
+from opentill.services import refunds
 from tests.databases import on_both_engines
 from tests.orders import (
     ALIPAY,
@@ -16,11 +17,11 @@ from tests.orders import (
     refunds_of,
     status,
 )
+from tests.wallets import hanging_up_at_once
 from tests.world import ground, running, world
 
 YEAR_S = 366 * 24 * 3600
 MINUTE_S = 60
-SHORT_TIMEOUT_S = 0.3
 
 # channels 0.1: nothing is certain after any of these. The wallet may have acted (the first ones) or not.
 UNKNOWN = [
@@ -32,7 +33,7 @@ UNKNOWN = [
 @on_each_wallet
 @pytest.mark.parametrize("name", UNKNOWN)
 async def test_an_unknown_outcome_is_asked_about_and_never_paid_out_twice(channel: int, name: str) -> None:
-    async with world(wallet_timeout_s=SHORT_TIMEOUT_S) as w:
+    async with world() as w, hanging_up_at_once(w):
         order_no = await paid(w, channel=channel, amount=1000)
         await fault(w, channel, "refund", name)
 
@@ -43,6 +44,25 @@ async def test_an_unknown_outcome_is_asked_about_and_never_paid_out_twice(channe
         assert reply.data["refundStatus"] in {"4", "5"}
         refund = (await refunds_of(w, order_no))[0]
         assert (refund.refund_no, refund.state) == (reply.order_no, RefundState.SUCCEEDED)
+        assert await refunded_at_wallet(w, order_no) == [300]
+        assert await status(w, order_no) == "6"
+
+
+async def test_an_answer_that_others_keep_outrunning_leaves_the_refund_pending_and_it_ends_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with world() as w, hanging_up_at_once(w):
+        order_no = await paid(w, channel=ALIPAY, amount=1000)
+        await fault(w, ALIPAY, "refund", "reset_before")
+        await ask(w, "refund", order_no=order_no, refund_amount=300)
+
+        with monkeypatch.context() as never:
+            never.setattr(refunds, "MAX_RACES", 0)
+            await w.advance(MINUTE_S)
+            in_between = (await refunds_of(w, order_no))[0].state
+        await w.advance(5 * MINUTE_S)
+
+        assert in_between is RefundState.PENDING
         assert await refunded_at_wallet(w, order_no) == [300]
         assert await status(w, order_no) == "6"
 

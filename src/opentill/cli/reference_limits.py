@@ -48,7 +48,7 @@ def _wallets() -> Rows:
         ("An answer counts as fresh for", _ms(asking.FRESH_MS), "a query asks the wallet anew"),
         ("Connections to wallets, in all / per host", _connections(), "calls wait"),
         (
-            "Orders being opened at one wallet, per process",
+            "Calls waiting for one wallet, whatever for, per process",
             str(places.PER_WALLET),
             "error `BUSY` at once; nothing was done, and the other wallet is not concerned",
         ),

@@ -6,7 +6,7 @@ from opentill.commands.registry import Command, Request, Result
 from opentill.domain.refund import Refund, RefundState
 from opentill.protocol import params
 from opentill.protocol.params import INTEGER, LONG, STRING, Param, ReplyField
-from opentill.services import asking, refunds
+from opentill.services import asking
 from opentill.services.deployment import Deployment
 from opentill.services.refunds import Wanted
 
@@ -23,10 +23,8 @@ async def handle(deployment: Deployment, request: Request) -> Result:
     order = await shared.named_payment(deployment, request)
     if isinstance(order, Refund):
         raise GatewayError("ORDER_NOT_PAID")
-    refund = await refunds.find_repeat(deployment, request.caller, order, wanted)
-    if refund is None:
-        refund = await refunds.reserve(deployment, request.caller, order, wanted)
-    return Result(_reply_values(await asking.settled(deployment, refund)))
+    refund = await asking.refunded(deployment, request.caller, order, wanted)
+    return Result(_reply_values(refund))
 
 
 def _reply_values(refund: Refund) -> dict[str, str]:

@@ -26,7 +26,41 @@ MAX_REASON = 80
 
 
 async def ask_now(deployment: Deployment, order: Order, *, by: By) -> Order:
-    """Ask the wallet about every trade of the order and every refund under way, and record what it says."""
+    """Ask the wallet about every trade of the order and every refund under way, and record what it says.
+
+    Raises: BUSY (nobody was asked).
+    """
+    async with orders.placed(deployment, order):
+        return await _ask(deployment, order, by=by)
+
+
+async def refund(
+    deployment: Deployment, order: Order, *, amount_fen: int | None, reason: str, token: str, by: By
+) -> Refund:
+    """Give money back; `amount_fen` None: all that is left. The same `token` is the same refund.
+
+    Raises: ORDER_NOT_PAID, REFUND_EXCEEDS_PAYMENT, REFUND_IN_PROGRESS, REFUND_REPEAT_DIFFERS, REFUND_CEILING, BUSY.
+    """
+    caller = await _caller(deployment, order, sign=f"{SOURCE}:{token}", by=by)
+    wanted = Wanted(amount_fen=amount_fen, reason=reason[:MAX_REASON], local_refund_no="", actor=by.actor)
+    detail = {"amount_fen": "all" if amount_fen is None else str(amount_fen), "reason": wanted.reason}
+
+    async def write(steps: Sequence[Step]) -> object:
+        return await _audited(deployment, order, steps, "refund", detail, by=by)
+
+    return await asking.refunded(deployment, caller, order, wanted, write=write)
+
+
+async def reverse(deployment: Deployment, order: Order, *, by: By) -> Order:
+    """End an order that is not paid, at its wallet first.
+
+    Raises: REVERSE_PAID, REVERSE_REFUNDED, REVERSE_FAILED, CHANNEL_TIMEOUT (nothing is concluded), BUSY.
+    """
+    await _note(deployment, order, REVERSE_ASKED, {}, by=by)
+    return await closing.reverse(deployment, order)
+
+
+async def _ask(deployment: Deployment, order: Order, *, by: By) -> Order:
     for trade in await orders.trades_of(deployment, order):
         account = await deployment.parties.account(trade.account_id)
         if account is None:
@@ -43,35 +77,6 @@ async def ask_now(deployment: Deployment, order: Order, *, by: By) -> Order:
         if refund.state is RefundState.PENDING:
             await refunds.advance(deployment, DueRefund(refund.app_id, refund.refund_no, refund.due_at_ms))
     return await orders.reread(deployment, order)
-
-
-async def refund(
-    deployment: Deployment, order: Order, *, amount_fen: int | None, reason: str, token: str, by: By
-) -> Refund:
-    """Give money back; `amount_fen` None: all that is left. The same `token` is the same refund.
-
-    Raises: ORDER_NOT_PAID, REFUND_EXCEEDS_PAYMENT, REFUND_IN_PROGRESS, REFUND_REPEAT_DIFFERS, REFUND_CEILING.
-    """
-    caller = await _caller(deployment, order, sign=f"{SOURCE}:{token}", by=by)
-    wanted = Wanted(amount_fen=amount_fen, reason=reason[:MAX_REASON], local_refund_no="", actor=by.actor)
-    found = await refunds.find_repeat(deployment, caller, order, wanted)
-    if found is None:
-        detail = {"amount_fen": "all" if amount_fen is None else str(amount_fen), "reason": wanted.reason}
-
-        async def write(steps: Sequence[Step]) -> object:
-            return await _audited(deployment, order, steps, "refund", detail, by=by)
-
-        found = await refunds.reserve(deployment, caller, order, wanted, write=write)
-    return await asking.settled(deployment, found)
-
-
-async def reverse(deployment: Deployment, order: Order, *, by: By) -> Order:
-    """End an order that is not paid, at its wallet first.
-
-    Raises: REVERSE_PAID, REVERSE_REFUNDED, REVERSE_FAILED, CHANNEL_TIMEOUT (nothing is concluded).
-    """
-    await _note(deployment, order, REVERSE_ASKED, {}, by=by)
-    return await closing.reverse(deployment, order)
 
 
 async def _caller(deployment: Deployment, order: Order, *, sign: str, by: By) -> Caller:

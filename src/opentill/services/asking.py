@@ -3,7 +3,9 @@
 from opentill.domain.order import Order
 from opentill.domain.refund import Refund, RefundState
 from opentill.services import orders, refunds
+from opentill.services.access import Caller
 from opentill.services.deployment import Deployment
+from opentill.services.refunds import Wanted, Write
 from opentill.storage import orders as rows
 from opentill.storage import refunds as refund_rows
 from opentill.storage.database import StepFailed
@@ -17,19 +19,39 @@ REFUND_LOOK_MS = 500
 
 
 async def fresh(deployment: Deployment, order: Order) -> Order:
-    """An open order as the wallet sees it now, if nobody asked within the last two seconds."""
+    """An open order as the wallet sees it now, if nobody asked within the last two seconds. Raises BUSY."""
     now_ms = deployment.clock.now_ms()
     if not order.is_open or now_ms - order.asked_at_ms <= FRESH_MS:
         return order
-    try:
-        await deployment.database.write([rows.claim_question(order, now_ms=now_ms)])
-    except StepFailed:
-        return await orders.reread(deployment, order)
-    return await orders.ask_wallet(deployment, order, source="query", timeout_s=QUERY_TIMEOUT_S)
+    async with orders.placed(deployment, order):
+        try:
+            await deployment.database.write([rows.claim_question(order, now_ms=now_ms)])
+        except StepFailed:
+            return await orders.reread(deployment, order)
+        return await orders.ask_wallet(deployment, order, source="query", timeout_s=QUERY_TIMEOUT_S)
 
 
-async def settled(deployment: Deployment, refund: Refund) -> Refund:
-    """A refund that was just reserved, sent if its time has come, and waited for up to three seconds."""
+async def refunded(
+    deployment: Deployment, caller: Caller, order: Order, wanted: Wanted, *, write: Write | None = None
+) -> Refund:
+    """The refund that is asked for, or the earlier one that this repeats, waited for up to three seconds.
+
+    `write`: see `refunds.reserve`.
+    Raises: what `refunds.find_repeat` and `refunds.reserve` raise; BUSY (nothing was reserved or sent).
+    """
+    found = await refunds.find_repeat(deployment, caller, order, wanted)
+    places = deployment.wallet_places
+    if found is not None and (found.state is not RefundState.PENDING or not places.has_room(found.channel)):
+        # A repeat is never told that nothing was done: without a place it hears how the first one stands.
+        return found
+    with places.taken(order.channel):
+        if found is None:
+            found = await refunds.reserve(deployment, caller, order, wanted, write=write)
+        return await _settled(deployment, found)
+
+
+async def _settled(deployment: Deployment, refund: Refund) -> Refund:
+    """A refund sent if its time has come, and waited for."""
     until_ms = deployment.clock.now_ms() + REFUND_WAIT_MS
     if refund.state is RefundState.PENDING and refund.due_at_ms <= deployment.clock.now_ms():
         due = DueRefund(refund.app_id, refund.refund_no, refund.due_at_ms)

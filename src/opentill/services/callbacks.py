@@ -25,7 +25,7 @@ _log = logger("callbacks")
 
 
 async def receive(deployment: Deployment, account: OpenAccount, message: Callback) -> str:
-    """Apply a verified message. Returns what became of it; success is answered only after the commit."""
+    """Apply a verified message. Returns what became of it; success is answered only after the commit. Raises BUSY."""
     # protocol 4.1: a further trade of an order appends a two-digit attempt; the number leads to the shard.
     order_no = message.trade_no[: numbers.LENGTH]
     app_id = numbers.app_id_of(order_no)
@@ -59,7 +59,8 @@ async def _with_lines(
     has_items = any(line.goods_num for line in order.goods)
     if not has_items or not order.is_open or payment is None or not payment.discount_fen or payment.line_discounts:
         return answer
-    found = await deployment.channels[account.account.channel].query(account.opened, trade_no)
+    with deployment.wallet_places.taken(account.account.channel):
+        found = await deployment.channels[account.account.channel].query(account.opened, trade_no)
     orders.count_call(deployment, account.account.channel, "query", found)
     is_same = found.payment is not None and found.payment.channel_trade_no == payment.channel_trade_no
     return found if found.outcome is Outcome.PAID and is_same else answer
@@ -86,5 +87,6 @@ async def _receive_refund(deployment: Deployment, order: Order, message: Callbac
         refund = await refunds.record_answer(deployment, refund, message.refund)
     else:
         due = DueRefund(refund.app_id, refund.refund_no, refund.due_at_ms)
-        refund = await refunds.advance(deployment, due) or refund
+        with deployment.wallet_places.taken(refund.channel):
+            refund = await refunds.advance(deployment, due) or refund
     return REPEATED if refund.state is RefundState.PENDING else APPLIED

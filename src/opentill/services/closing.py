@@ -20,12 +20,14 @@ UNDO_ASKED = "UNDO_ASKED"
 async def reverse(deployment: Deployment, order: Order) -> Order:
     """Reverse on request: the wallet is asked first. Reversing what ended unpaid succeeds again.
 
-    Raises: REVERSE_PAID, REVERSE_REFUNDED, REVERSE_FAILED, CHANNEL_TIMEOUT (nothing is concluded).
+    Raises: REVERSE_PAID, REVERSE_REFUNDED, REVERSE_FAILED, CHANNEL_TIMEOUT (nothing is concluded), BUSY (nobody was
+    asked).
     """
     if order.is_open:
-        order = await orders.ask_wallet(deployment, order, source=BY_REQUEST)
-    if order.is_open:
-        order = await _end_at_wallet(deployment, order, source=BY_REQUEST)
+        async with orders.placed(deployment, order):
+            order = await orders.ask_wallet(deployment, order, source=BY_REQUEST)
+            if order.is_open:
+                order = await _end_at_wallet(deployment, order, source=BY_REQUEST)
     if order.state is OrderState.PAID or _is_held(order):
         is_refunded = order.received_fen and order.refunded_fen >= order.received_fen
         raise GatewayError("REVERSE_REFUNDED" if is_refunded else "REVERSE_PAID")

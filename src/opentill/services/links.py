@@ -133,7 +133,7 @@ async def open_trade(deployment: Deployment, order: Order, account: OpenAccount,
     """The trade that this payer, and nobody else, can pay, with its `page_values` (channels B.13).
 
     The same payer gets the same trade again. None: the order is not open any more.
-    Raises: CHANNEL_REFUSED, CHANNEL_TIMEOUT, BUSY (too many people opened the link).
+    Raises: CHANNEL_REFUSED, CHANNEL_TIMEOUT, BUSY (too many people opened the link, or its wallet is slow).
     """
     for _ in range(MAX_RACES):
         trade = await _own_trade(deployment, order, account, payer)
@@ -144,7 +144,8 @@ async def open_trade(deployment: Deployment, order: Order, account: OpenAccount,
             continue
         if trade.page_values and deployment.clock.now_ms() - trade.created_at_ms < PAGE_LIFE_MS:
             return trade
-        answer = await _create(deployment, order, account, trade)
+        with deployment.wallet_places.taken(trade.channel):
+            answer = await _create(deployment, order, account, trade)
         if answer.outcome is Outcome.ACCEPTED:
             return await _keep(deployment, order, trade, answer)
         if answer.payment is not None:
@@ -165,13 +166,23 @@ async def look(deployment: Deployment, order: Order, *, asks_wallet: bool) -> Or
 
     Once it is paid nobody else should be able to pay it, so its other trades are closed at their wallets.
     """
-    if asks_wallet:
-        order = await asking.fresh(deployment, order)
-    if order.state is OrderState.PAID:
-        for trade in await orders.trades_of(deployment, order):
-            if not trade.is_closed and trade.trade_no != order.trade_no:
-                await _close(deployment, order, trade)
+    try:
+        if asks_wallet:
+            order = await asking.fresh(deployment, order)
+        if order.state is OrderState.PAID:
+            await _close_others(deployment, order)
+    except GatewayError as error:
+        _log.info("not asked", order_no=order.order_no, why=error.name)  # the page asks again, the worker as well
     return order
+
+
+async def _close_others(deployment: Deployment, order: Order) -> None:
+    """Raises BUSY."""
+    found = await orders.trades_of(deployment, order)
+    others = [trade for trade in found if not trade.is_closed and trade.trade_no != order.trade_no]
+    with deployment.wallet_places.taken(*{trade.channel for trade in others}):
+        for trade in others:
+            await _close(deployment, order, trade)
 
 
 async def _own_trade(deployment: Deployment, order: Order, account: OpenAccount, payer: str) -> OpenTrade | None:

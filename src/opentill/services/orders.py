@@ -1,6 +1,7 @@
 """Orders: the one door through which a wallet's word changes an order, and the questions that bring it (design 4)."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -56,6 +57,14 @@ async def trades_of(deployment: Deployment, order: Order) -> list[OpenTrade]:
     return await trade_rows.of_order(deployment.database, order.app_id, order.order_no)
 
 
+@asynccontextmanager
+async def placed(deployment: Deployment, order: Order) -> AsyncIterator[None]:
+    """A place at each wallet that may have money for the order, for who calls it on somebody's behalf. Raises BUSY."""
+    channels = {trade.channel for trade in await trades_of(deployment, order)}
+    with deployment.wallet_places.taken(*channels):
+        yield
+
+
 async def keep_reply(deployment: Deployment, order: Order, reply: bytes) -> None:
     """Store the bytes of a first success for an app that wants replays."""
     await deployment.database.write([rows.keep_reply(order.app_id, order.order_no, reply=reply.decode())])
@@ -83,6 +92,7 @@ async def record_outcome(
 
     Safe to repeat and to race: the move names the state it expects; who loses decides anew on what it finds.
     `ended_as`: the state an unpaid order ends in when the wallet says closed.
+    Raises: STORAGE_UNAVAILABLE (others kept changing the order; nothing of this answer is recorded).
     """
     if answer.payment is not None:
         said = msgspec.structs.replace(said, words=wallet_words(answer.said))
@@ -113,7 +123,8 @@ async def record_outcome(
             continue
         _tell(deployment, order, changed)
         return changed
-    raise GatewayError("BUSY", note="the order kept moving")
+    # The wallet has been called, so it can't be said that nothing was done.
+    raise GatewayError("STORAGE_UNAVAILABLE", note="the order kept moving")
 
 
 async def ask_wallet(deployment: Deployment, order: Order, *, source: str, timeout_s: float | None = None) -> Order:

@@ -161,7 +161,9 @@ async def record_answer(deployment: Deployment, refund: Refund, answer: RefundAn
             continue  # another refund of the order was settled in between: its sums changed
         _log.info("ended", refund_no=ended.refund_no, order_no=ended.order_no, state=ended.state)
         return ended
-    raise GatewayError("BUSY", note="the order's refunds kept moving")
+    # It has been sent, so it can't be said that nothing was done: it stays pending and is asked about again.
+    _log.warning("kept moving", refund_no=refund.refund_no, order_no=refund.order_no)
+    return refund
 
 
 async def _planned(deployment: Deployment, caller: Caller, order: Order, wanted: Wanted) -> Refund:

@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from opentill.base.errors import GatewayError
 from opentill.base.logs import logger
 from opentill.channels.base import CallbackRefused, CallbackReply, Channel
 from opentill.services import callbacks
@@ -39,6 +40,9 @@ def routes(deployment: Deployment) -> list[Route]:
                 afterwards = BackgroundTask(channel.prepare, account.opened)
         except ClientDisconnect:
             return Response(status_code=400)
+        except GatewayError as error:
+            _log.warning("not applied", channel=channel.name, why=str(error))
+            result = callbacks.FAILED
         except Exception:
             # The wallet repeats what is not answered with success: nothing is lost by saying no.
             _log.exception("fault", channel=channel.name)

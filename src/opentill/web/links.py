@@ -99,7 +99,10 @@ class LinkPages:
             return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
         if not self._states.accepts(state, order.order_no, number, now_ms=now_ms):
             return self.problem(request, "stale", order=order, status=400)
-        identity = await channel.payer_of(account.opened, code)
+        if not self._deployment.wallet_places.has_room(number):
+            return self.problem(request, "busy", order=order, status=503)
+        with self._deployment.wallet_places.taken(number):
+            identity = await channel.payer_of(account.opened, code)
         if not identity.payer:
             _log.warning("payer not told", order_no=order.order_no, channel=channel.name, code=identity.code)
             return self.problem(request, "unrecognised", order=order, status=503)

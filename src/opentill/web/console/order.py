@@ -77,7 +77,10 @@ async def _draw(visit: Visit, order: Order, *, problem: str = "", status: int = 
 
 async def _ask(visit: Visit) -> Response:
     order = await _order(visit, Permission.ORDERS_ACT)
-    await acting.ask_now(visit.deployment, order, by=by(visit))
+    try:
+        await acting.ask_now(visit.deployment, order, by=by(visit))
+    except GatewayError as error:
+        return await _refused(visit, order, error.name)
     return visit.redirect(_path(order), visit.t["order"]["asked"])
 
 
