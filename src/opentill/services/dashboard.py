@@ -2,7 +2,8 @@
 
 import msgspec
 
-from opentill.services import search, telling
+from opentill.services import pauses, search, telling
+from opentill.services.pauses import Paused
 from opentill.services.search import Scope
 from opentill.services.statistics import DAY_MS
 from opentill.storage import figures, parties
@@ -48,15 +49,16 @@ class Failing(msgspec.Struct, frozen=True):
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for a person: orders by why, notifications given up, accounts."""
+    """What waits for a person: orders by why, notifications given up, receivers that are paused, accounts."""
 
     orders: dict[str, int]
     dead: int
+    paused: list[Paused]
     failing: list[Failing]
 
     @property
     def is_nothing(self) -> bool:
-        return not (self.orders or self.dead or self.failing)
+        return not (self.orders or self.dead or self.paused or self.failing)
 
 
 class Dashboard(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +126,7 @@ async def needs(database: Database, scope: Scope, *, now_ms: int) -> Needs:
     return Needs(
         orders=await search.attention_counts(database, scope),
         dead=await telling.count_dead(database, scope),
+        paused=await pauses.paused(database, scope),
         failing=await _failing(database, scope, now_ms=now_ms),
     )
 

@@ -8,6 +8,7 @@ from opentill.services.doctor_books import (
     check_held_money,
     check_jobs,
     check_notifications,
+    check_pauses,
 )
 from opentill.services.doctor_engine import (
     DATABASE,
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     check_accounts,
     check_jobs,
     check_notifications,
+    check_pauses,
     check_held_money,
     check_books,
     check_audit_log,

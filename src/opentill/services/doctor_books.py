@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from opentill.services.audit import verify_chain
 from opentill.services.findings import DAY_MS, Finding, Patient, fail, ok, span_text, warn
-from opentill.storage import health, parties
+from opentill.storage import health, parties, pauses
 from opentill.storage.health import SoldPerHour
 from opentill.storage.stats import HOUR_MS
 
 JOBS, DEAD, HELD, OPEN, STATISTICS = "jobs", "notifications", "held money", "open orders", "statistics"
-AUDIT_LOG = "audit log"
+AUDIT_LOG, PAUSED = "audit log", "paused receivers"
 LATE_MS = 2 * 60_000
 """Longer than a lease: another worker would have taken it over."""
 VERY_LATE_MS = 10 * 60_000
@@ -58,6 +58,23 @@ async def check_notifications(patient: Patient) -> list[Finding]:
             remedy = "put their receiver right, then send them again from the console"
             found.append(warn(DEAD, text, remedy))
     return found or [ok(DEAD, f"no notification was given up {_when(patient)}")]
+
+
+async def check_pauses(patient: Patient) -> list[Finding]:
+    """Whether notifications wait because a person paused their receiver, and whether one waits for nothing."""
+    now_ms = patient.clock.now_ms()
+    found = []
+    for each in await pauses.lasting(patient.database):
+        held = await pauses.held(patient.database, each, None)
+        why = f" ({each.reason})" if each.reason else ""
+        since = span_text(max(now_ms - each.paused_at_ms, 0))
+        text = f"{each.receiver} was paused by {each.actor} {since} ago{why}; {held} notifications wait"
+        found.append(warn(PAUSED, text, "resume it on the console's page of notifications once it answers again"))
+    for app in await parties.apps(patient.database):
+        if astray := await pauses.astray(patient.database, app.app_id):
+            text = f"{astray} notifications of {app.app} are held by a pause that is not there"
+            found.append(fail(PAUSED, text, "send them again from the console; please report this as a bug"))
+    return found or [ok(PAUSED, "no receiver is paused")]
 
 
 async def check_held_money(patient: Patient) -> list[Finding]:

@@ -11,7 +11,7 @@ from opentill.services.decisions import By
 from opentill.services.deployment import Deployment
 from opentill.services.notifications import LEASE_MS
 from opentill.services.search import Scope
-from opentill.storage import notifications, pauses
+from opentill.storage import notifications, parties, pauses
 from opentill.storage.database import Database, Step, StepFailed
 from opentill.storage.pauses import Pause
 
@@ -57,14 +57,19 @@ async def resume(deployment: Deployment, app_id: int, receiver: str, *, by: By) 
     return await _change(deployment, step, "receiver.resume", receiver, {"app_id": str(app_id)}, by=by)
 
 
-async def paused(database: Database, scope: Scope, *, whole_apps: frozenset[int] | None) -> list[Paused]:
-    """Pauses that keep something of the scope waiting, and all of the apps that are the person's as a whole."""
+async def is_whole(database: Database, app_id: int, merchant_ids: frozenset[int] | None) -> bool:
+    """Whether an app acts for these merchants (None: all) alone: a pause keeps all of its merchants waiting."""
+    return merchant_ids is None or await parties.merchant_ids_of_app(database, app_id) <= merchant_ids
+
+
+async def paused(database: Database, scope: Scope) -> list[Paused]:
+    """Pauses that keep something of the scope waiting, and all of the apps that are wholly in it."""
     found = []
     for each in await pauses.lasting(database):
         if each.app_id not in scope.app_ids:
             continue
         waiting = await pauses.held(database, each, scope.merchant_ids)
-        if waiting or whole_apps is None or each.app_id in whole_apps:
+        if waiting or await is_whole(database, each.app_id, scope.merchant_ids):
             found.append(Paused(pause=each, waiting=waiting))
     return found
 

@@ -11,7 +11,7 @@ import msgspec
 from opentill.domain.notification import Notification
 from opentill.storage.database import Database, Row, Step
 from opentill.storage.history import new_event_id
-from opentill.storage.notifications import from_row
+from opentill.storage.notifications import Attempt, from_row
 
 WINDOW = 5_000
 """Rows looked through by one statement when most may not match."""
@@ -27,6 +27,7 @@ _OF_ORDER = "JOIN orders o ON o.app_id = n.app_id AND o.order_no = n.order_no"
 _STATES = {
     "DEAD": ("n.state = 'DEAD'", "n.notification_id"),
     "DUE": ("n.due_at_ms > 0", "n.notification_id + 0"),
+    "HELD": ("n.due_at_ms < 0", "n.notification_id + 0"),
 }
 
 
@@ -124,12 +125,31 @@ async def count_dead(database: Database, app_id: int, merchant_ids: Collection[i
 
 
 def send_again(app_id: int, notification_id: int, *, now_ms: int, leased_until_ms: int) -> Step:
-    """Due at once, if it is dead or waits for longer than an attempt under way can take. Returns the ones it was."""
+    """Due at once, if it is dead or waits for longer than an attempt under way can take. Returns the ones it was.
+
+    What a pause holds goes on waiting; what is held by none that exists goes out.
+    """
     return Step(
         "UPDATE notifications SET state = 'DUE', due_at_ms = $3, ended_at_ms = 0 WHERE app_id = $1 "
-        "AND notification_id = $2 AND (state = 'DEAD' OR (state = 'DUE' AND due_at_ms > $4)) RETURNING notification_id",
+        "AND notification_id = $2 AND (state = 'DEAD' OR (state = 'DUE' AND (due_at_ms > $4 OR (due_at_ms < 0 "
+        "AND due_at_ms NOT IN (SELECT -pause_id FROM receiver_pauses WHERE app_id = $1))))) RETURNING notification_id",
         (app_id, notification_id, now_ms, leased_until_ms),
     )
+
+
+async def last_attempt(database: Database, app_id: int, notification_id: int) -> Attempt | None:
+    row = await database.read_one(
+        "SELECT attempt, at_ms, elapsed_ms, status, body, problem FROM notification_attempts "
+        "WHERE app_id = $1 AND notification_id = $2 ORDER BY attempt DESC LIMIT 1",
+        app_id,
+        notification_id,
+    )
+    return Attempt(**dict(row)) if row else None
+
+
+def made_at_ms(notification_id: int) -> int:
+    """When the notification was owed first."""
+    return notification_id >> 20  # history.new_event_id
 
 
 def least_id(at_ms: int) -> int:

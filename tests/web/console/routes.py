@@ -173,6 +173,8 @@ ORDERS = (
     Row("GET", "/notifications", P.NOTIFICATIONS_READ),
     Row("POST", "/notifications/resend", P.NOTIFICATIONS_RESEND, their_form=things.their_notification_form),
     Row("POST", "/notifications/resend-all", P.NOTIFICATIONS_RESEND),
+    Row("POST", "/notifications/pause", P.NOTIFICATIONS_RESEND, their_form=things.their_receiver_form),
+    Row("POST", "/notifications/resume", P.NOTIFICATIONS_RESEND, their_form=things.their_receiver_form),
     Row(
         "GET",
         "/notifications/{app_id:int}/{notification_id:int}",

@@ -2,12 +2,19 @@
 
 import re
 
+import pytest
+
+from opentill.domain.notification import receiver_of
 from opentill.domain.people import Role
+from opentill.services import doctor_books
+from opentill.services.findings import Level
 from tests.databases import on_both_engines
+from tests.doctor.patients import only, patient_of
 from tests.orders import paid
 from tests.shops import Answer
 from tests.web.console.kit import OTHER_MERCHANT_ID, Console, at, console
 from tests.web.console.things import their_notification
+from tests.world import MERCHANT_ID, TEST_APP_ID
 
 
 def links(text: str) -> list[str]:
@@ -114,3 +121,85 @@ async def test_other_merchants_notifications_do_not_exist() -> None:
 
         assert (path in links(mine.text), links(theirs.text)) == (False, [path])
         assert await c.world.number("SELECT count(*) FROM notifications WHERE state = 'DEAD'") == 1
+
+
+def receiver_form(c: Console, **more: str) -> dict[str, str]:
+    return {"app_id": str(TEST_APP_ID), "receiver": receiver_of(c.world.shop.url), **more}
+
+
+@on_both_engines
+async def test_a_receiver_in_trouble_is_shown_with_since_when_how_many_wait_and_what_it_answered(engine: str) -> None:
+    async with console(engine) as c:
+        c.world.shop.usually = Answer(503, body=b"<b>down</b>")
+        await paid(c.world, notify_url=c.world.shop.url)
+        await c.world.advance(5)
+
+        page = await c.get("/notifications")
+
+        words = c.texts["notifications"]
+        assert receiver_of(c.world.shop.url) in page.text
+        assert "HTTP 503 <code>&lt;b&gt;down&lt;/b&gt;</code>" in page.text
+        assert words["fails_since"] in page.text
+        assert "2026-11-23 12:00:00" in page.text
+
+
+@on_both_engines
+async def test_a_receiver_is_paused_and_resumed_by_hand_with_who_when_and_why(engine: str) -> None:
+    async with console(engine) as c:
+        await c.post("/notifications/pause", receiver_form(c, reason="ERP <maintenance>"), as_=Role.MANAGER)
+        order_no = await paid(c.world, notify_url=c.world.shop.url)
+        page, held = await c.get("/notifications"), await c.get("/notifications?state=HELD")
+        first, order = await c.get("/dashboard"), await c.get(f"/orders/{order_no}")
+        finding = await only(doctor_books.check_pauses, patient_of(c.world))
+        assert c.world.shop.heard == []
+
+        answer = await c.post("/notifications/resume", receiver_form(c), as_=Role.MANAGER)
+        await c.world.settle()
+
+        words, host = c.texts["notifications"], receiver_of(c.world.shop.url)
+        assert words["paused_by"].format(actor="manager") in page.text
+        assert "ERP &lt;maintenance&gt;" in page.text
+        assert len(links(held.text)) == 1
+        assert c.texts["dashboard"]["paused"].format(receiver=host) in first.text
+        assert words["state_HELD"] in order.text
+        assert (finding.level, "1 notifications wait" in finding.text) == (Level.WARN, True)
+        assert (answer.location, len(c.world.shop.heard)) == ("/notifications", 1)
+        assert (await only(doctor_books.check_pauses, patient_of(c.world))).level is Level.OK
+
+
+async def test_what_a_pause_holds_is_not_sent_by_hand_either_and_what_is_held_by_none_is() -> None:
+    async with console() as c:
+        await c.post("/notifications/pause", receiver_form(c))
+        await paid(c.world, notify_url=c.world.shop.url)
+        (key,) = keys((await c.get("/notifications?state=HELD")).text)
+        await c.post("/notifications/resend", {"one": key})
+        await c.world.settle()
+        assert c.world.shop.heard == []
+        await c.world.change("DELETE FROM receiver_pauses")
+        finding = await only(doctor_books.check_pauses, patient_of(c.world))
+
+        await c.post("/notifications/resend", {"one": key})
+        await c.world.settle()
+
+        assert (finding.level, len(c.world.shop.heard)) == (Level.FAIL, 1)
+
+
+@pytest.mark.parametrize("receiver", ["", "two words", "x" * 10_000, "http://ann:secret@shop.example/"])
+async def test_what_is_no_receiver_is_not_paused(receiver: str) -> None:
+    async with console() as c:
+        answer = await c.post("/notifications/pause", receiver_form(c, receiver=receiver))
+
+        assert (answer.status, c.texts["notifications"]["receiver_wrong"] in answer.text) == (400, True)
+        assert await c.world.number("SELECT count(*) FROM receiver_pauses") == 0
+
+
+async def test_who_is_at_one_merchant_of_an_app_pauses_nothing_for_the_others() -> None:
+    async with console() as c:
+        await c.world.change("INSERT INTO app_merchants VALUES ($1, $2)", TEST_APP_ID, OTHER_MERCHANT_ID)
+
+        one = await c.post("/notifications/pause", receiver_form(c), as_=at(Role.MANAGER, MERCHANT_ID))
+        both = await c.post("/notifications/pause", receiver_form(c), as_=at(Role.MANAGER, 1, OTHER_MERCHANT_ID))
+
+        assert (one.status, both.status) == (404, 303)
+        seen = [(await c.get("/notifications", as_=at(Role.MANAGER, each))).text for each in (1, OTHER_MERCHANT_ID)]
+        assert [receiver_of(c.world.shop.url) in each for each in seen] == [False, False], "nothing of theirs waits"

@@ -126,6 +126,12 @@ async def their_notification_form(c: Console) -> dict[str, str]:
     return {"one": await their_notification(c, "{}-{}")}
 
 
+async def their_receiver_form(c: Console) -> dict[str, str]:
+    """A receiver of an app that acts for the other merchant alone."""
+    app_id = await c.world.number("SELECT app_id FROM apps WHERE app = $1", await their_app(c))
+    return {"app_id": str(app_id), "receiver": "theirs.example"}
+
+
 async def their_account(c: Console) -> int:
     """The other merchant's account at Alipay, with the keys of the test merchant's."""
     settings = await c.world.administration.account_settings(1)

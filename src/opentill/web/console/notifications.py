@@ -1,22 +1,23 @@
-"""Notifications: what was told to whom with which answer, receivers in trouble, and sending again."""
+"""Notifications: what was told to whom with which answer, receivers in trouble or paused, and sending again."""
 
 from starlette.responses import Response
 
+from opentill.domain.notification import receiver_of
+from opentill.domain.parties import is_internal_app
 from opentill.domain.people import Permission
-from opentill.services import search, telling
+from opentill.services import pauses, search, telling
 from opentill.services.deployment import Deployment
 from opentill.services.search import Scope
 from opentill.services.telling import Key
-from opentill.storage import told
+from opentill.storage import parties, told
 from opentill.storage.notifications import attempts_of
 from opentill.web.console.door import ConsolePage, NotYours, Visit
 from opentill.web.console.filters import period_ms, whole_number
 from opentill.web.console.order import by
 
 NOTIFICATIONS = "/notifications"
-STATES = ("", "DUE", "DEAD", "DELIVERED")
+STATES = ("", "DUE", "HELD", "DEAD", "DELIVERED")
 PERIOD = "30d"
-MAX_HOST = 300
 MAX_ID_DIGITS = 19
 MAX_ID = (1 << 63) - 1
 
@@ -27,11 +28,18 @@ def pages(_: Deployment) -> list[ConsolePage]:
         ConsolePage(NOTIFICATIONS, _list, read, nav="notifications"),
         ConsolePage(NOTIFICATIONS + "/resend", _resend, resend, methods=("POST",)),
         ConsolePage(NOTIFICATIONS + "/resend-all", _resend_all, resend, methods=("POST",)),
+        ConsolePage(NOTIFICATIONS + "/pause", _pause, resend, methods=("POST",)),
+        ConsolePage(NOTIFICATIONS + "/resume", _resume, resend, methods=("POST",)),
         ConsolePage(NOTIFICATIONS + "/{app_id:int}/{notification_id:int}", _show, read),
     ]
 
 
 async def _list(visit: Visit) -> Response:
+    return await _listed(visit)
+
+
+async def _listed(visit: Visit, *, problem: str = "") -> Response:
+    """The page. `problem`: what is wrong with the receiver that should be paused."""
     query, database = visit.request.query_params, visit.deployment.database
     scope = await _scope(visit, Permission.NOTIFICATIONS_READ)
     state = query.get("state", "") if query.get("state", "") in STATES else ""
@@ -39,15 +47,23 @@ async def _list(visit: Visit) -> Response:
     page = await telling.page(
         database, scope, state=state, from_ms=period_ms(PERIOD, visit.now_ms)[0], before=before
     )  # fmt: skip
+    apps = {row.app_id: row for row in await parties.apps(database) if row.app_id in scope.app_ids}
     return visit.render(
         "console/notifications.html",
+        status=400 if problem else 200,
+        problem=problem,
+        form=visit.form,
         state=state,
         states=STATES,
         page=page,
         is_first=not before,
         receivers=await telling.troubled(database, scope),
-        host_of=telling.host_of,
-        most_at_once=telling.MOST_AT_ONCE,
+        receiver_of=receiver_of,
+        app_names={app_id: row.name for app_id, row in apps.items()},
+        pausable=[
+            app_id for app_id, row in apps.items() if await _may_pause(visit, app_id) and not is_internal_app(row.app)
+        ],
+        max_reason=pauses.MAX_REASON,
     )
 
 
@@ -78,14 +94,50 @@ async def _resend(visit: Visit) -> Response:
 async def _resend_all(visit: Visit) -> Response:
     """One step of sending again all that are dead, or all a host is owed; the part that is drawn asks for the next."""
     scope = await _scope(visit, Permission.NOTIFICATIONS_RESEND)
-    host = visit.form.get("host", "")[:MAX_HOST]
+    host, app_id = visit.form.get("host", "")[: pauses.MAX_RECEIVER], _id(visit.form.get("app_id", ""))
     before, done = _id(visit.form.get("before", "")), whole_number(visit.form.get("done", "0")) or 0
-    keys, following = await telling.to_send_again(visit.deployment.database, scope, host=host, before=before)
+    keys, following = await telling.to_send_again(
+        visit.deployment.database, scope, host=host, before=before, app_id=app_id
+    )  # fmt: skip
     done += await telling.send_again(visit.deployment, keys, by=by(visit))
     if not following:
         return visit.redirect(NOTIFICATIONS, visit.t["notifications"]["sent_again"].format(count=done))
     template = "console/resending_part.html" if visit.is_htmx else "console/resending.html"
-    return visit.render(template, host=host, before=following, done=done)
+    return visit.render(template, host=host, app_id=app_id, before=following, done=done)
+
+
+async def _pause(visit: Visit) -> Response:
+    app_id = await _app_to_pause(visit)
+    receiver = pauses.read_receiver(visit.form.get("receiver", ""))
+    if not receiver:
+        return await _listed(visit, problem=visit.t["notifications"]["receiver_wrong"])
+    is_new = await pauses.pause(
+        visit.deployment, app_id, receiver, reason=visit.form.get("reason", ""), by=by(visit)
+    )  # fmt: skip
+    text = visit.t["notifications"]["is_paused" if is_new else "was_paused"]
+    return visit.redirect(NOTIFICATIONS, text.format(receiver=receiver))
+
+
+async def _resume(visit: Visit) -> Response:
+    app_id = await _app_to_pause(visit)
+    receiver = visit.form.get("receiver", "")[: pauses.MAX_RECEIVER]
+    is_done = await pauses.resume(visit.deployment, app_id, receiver, by=by(visit))
+    text = visit.t["notifications"]["is_resumed" if is_done else "was_resumed"]
+    return visit.redirect(NOTIFICATIONS, text.format(receiver=receiver))
+
+
+async def _app_to_pause(visit: Visit) -> int:
+    """Raises NotYours."""
+    app_id = _id(visit.form.get("app_id", ""))
+    scope = await _scope(visit, Permission.NOTIFICATIONS_RESEND)
+    if app_id not in scope.app_ids or not await _may_pause(visit, app_id):
+        raise NotYours
+    return app_id
+
+
+async def _may_pause(visit: Visit, app_id: int) -> bool:
+    mine = visit.visitor.merchants(Permission.NOTIFICATIONS_RESEND)
+    return await pauses.is_whole(visit.deployment.database, app_id, mine)
 
 
 async def _scope(visit: Visit, permission: Permission) -> Scope:
