@@ -48,6 +48,7 @@ from opentill.services import orders
 from opentill.services.administration import Administration
 from opentill.services.deployment import Deployment
 from opentill.services.notifications import Told, of_order
+from opentill.services.replies import REPLIED
 from opentill.storage.database import Database, Row, Step, Value, open_database
 from opentill.storage.history import Event
 from opentill.twin.app import Twin
@@ -63,7 +64,7 @@ TEST_APP_ID = 1
 """The integer id of the public test app in every world."""
 MERCHANT_ID = 1
 STORE_ID = 1
-LONGEST_SETTLING_S = 20.0
+LONGEST_SETTLING_S = 60.0
 """Real seconds after which a world that does not come to rest fails the test."""
 
 T = TypeVar("T")
@@ -243,7 +244,15 @@ class World:
         return (await self.order(order_no)).state.value
 
     async def timeline(self, order_no: str, *, app_id: int = TEST_APP_ID) -> list[Event]:
-        return await orders.timeline(self.deployment, app_id, order_no)
+        """What happened to an order; our replies, which are written when there is time, are apart (`replies`)."""
+        events = await orders.timeline(self.deployment, app_id, order_no)
+        return [event for event in events if event.kind != REPLIED]
+
+    async def replies(self, order_no: str, *, app_id: int = TEST_APP_ID) -> list[Event]:
+        """What we replied about an order, all of it."""
+        await self.deployment.replies.settled()
+        events = await orders.timeline(self.deployment, app_id, order_no)
+        return [event for event in events if event.kind == REPLIED]
 
     async def told(self, order_no: str, *, app_id: int = TEST_APP_ID) -> list[Told]:
         """The order's notifications with their attempts."""

@@ -37,6 +37,17 @@ async def test_what_the_page_needs_is_signed_by_the_merchant(engine: str) -> Non
         assert is_signed_over(w, reply, SIGNED)
 
 
+async def test_the_timeline_shows_the_reply_but_not_what_pays_with_it() -> None:
+    async with world() as w:
+        reply = await opened(w)
+
+        [row] = await w.rows("SELECT order_no FROM orders")
+
+        [kept] = await w.replies(row["order_no"])
+        assert reply.data["nonceStr"] in kept.detail["reply"]
+        assert [name for name in ("paySign", "package") if reply.data[name] in kept.detail["reply"]] == []
+
+
 @on_both_engines
 async def test_the_page_pays_and_the_order_has_its_own_number(engine: str) -> None:
     async with world(engine) as w:

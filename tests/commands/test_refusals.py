@@ -2,7 +2,7 @@
 
 import json
 
-from opentill.services import refusals
+from opentill.services import refusals, words
 from opentill.storage.refusals import Filter, RefusedCall, counts_by_name, find, forget_before
 from tests.clients import Till
 from tests.databases import on_both_engines
@@ -106,7 +106,7 @@ async def test_a_huge_request_is_kept_in_pieces() -> None:
 
         [call] = await kept(w)
 
-        assert json.loads(call.request)["remark"] == "x" * refusals.MAX_VALUE
+        assert json.loads(call.request)["remark"] == "x" * words.MAX_VALUE
         assert json.loads(call.request)["subject"] == "茶"
 
 

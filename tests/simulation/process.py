@@ -18,6 +18,7 @@ from opentill.cli.wiring import worker_of
 from opentill.commands.registry import Command
 from opentill.services.access import Parties
 from opentill.services.deployment import Deployment
+from opentill.services.replies import ReplyLog
 from opentill.storage.database import DatabaseUnavailable, OutcomeUnknown, Row, Step, Value
 from opentill.web import callbacks
 from opentill.web.gateway import Gateway
@@ -176,6 +177,7 @@ class Process:
     async def stop(self) -> None:
         """An orderly end: what was begun is finished."""
         await self.worker.stop()
+        await self.deployment.replies.close()
         self.database.fence()
 
     # --- what others want of it
@@ -194,6 +196,7 @@ class Process:
         channels = load_channels(around.settings, self.outbound, around.clock)
         if around.is_cheap:
             _open_cheaply(channels)
+        metrics = Metrics()
         return Deployment(
             settings=around.settings,
             database=self.database,
@@ -203,7 +206,8 @@ class Process:
             channels=channels,
             platform_key=around.platform_key,
             outbound=self.outbound,
-            metrics=Metrics(),
+            metrics=metrics,
+            replies=ReplyLog(self.database, around.clock, metrics),
             public_base_url=around.settings.public_base_url,
             is_sandbox=True,
         )

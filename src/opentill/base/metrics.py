@@ -50,6 +50,11 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self.replies_not_kept = Counter(
+            "opentill_replies_not_kept",
+            "Replies that their order's timeline will not show: too many waited, or the database refused them.",
+            registry=self.registry,
+        )
         self.alarms = Counter(
             "opentill_alarms", "Events that need a person, by kind.", ["kind"], registry=self.registry
         )

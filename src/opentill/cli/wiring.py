@@ -14,6 +14,7 @@ from opentill.services.access import Parties
 from opentill.services.administration import Administration
 from opentill.services.deployment import Deployment
 from opentill.services.platform_key import platform_key
+from opentill.services.replies import ReplyLog
 from opentill.storage.database import check_schema, open_database
 from opentill.worker.housekeeping import housekeeping_job
 from opentill.worker.loop import Job, Worker
@@ -51,6 +52,9 @@ async def open_deployment(
         to_wallets = await stack.enter_async_context(Outbound())
         to_merchants = await stack.enter_async_context(Outbound(guard=AddressGuard(settings.notify_allow_networks)))
         channels = load_channels(settings, to_wallets, clock)
+        metrics = Metrics()
+        replies = ReplyLog(database, clock, metrics)
+        stack.push_async_callback(replies.close)
         yield Deployment(
             settings=settings,
             database=database,
@@ -60,7 +64,8 @@ async def open_deployment(
             channels=channels,
             platform_key=await platform_key(database, sealer, now_ms=clock.now_ms()),
             outbound=to_merchants,
-            metrics=Metrics(),
+            metrics=metrics,
+            replies=replies,
             public_base_url=public_base_url,
             callback_base_url=callback_base_url,
             is_sandbox=is_sandbox,

@@ -21,7 +21,8 @@ async def handle(deployment: Deployment, request: Request) -> Result:
     wanted = shared.wanted_order(request, way=PaymentWay.BARCODE, account=account, life_ms=LIFE_MS)
     with deployment.wallet_places.taken(channel):
         order = await opening.take_number(deployment, wanted, origin=shared.origin(request))
-        return Result(payment_values(await opening.charge(deployment, order, account, barcode=barcode)))
+        order = await opening.charge(deployment, order, account, barcode=barcode)
+    return Result(payment_values(order), order.order_no)
 
 
 def _channel_of(deployment: Deployment, barcode: str) -> int:

@@ -35,7 +35,7 @@ async def handle(deployment: Deployment, request: Request) -> Result | Replay:
         "subject": order.subject,
         "paymentWay": WAY_WORDS[order.way],
     }
-    return Result(values, keep=partial(orders.keep_reply, deployment, order) if is_replaying else None)
+    return Result(values, order.order_no, keep=partial(orders.keep_reply, deployment, order) if is_replaying else None)
 
 
 COMMAND = Command(

@@ -22,7 +22,7 @@ async def handle(deployment: Deployment, request: Request) -> Result:
             payer=str(request.values["open_id"]),
             payer_app_id=str(request.values["sub_app_id"]),
         )
-    return Result(answer.page_values)
+    return Result(answer.page_values, order.order_no)
 
 
 def _field(name: str, text_zh: str, text_en: str) -> ReplyField:

@@ -15,8 +15,8 @@ _REFUND_NUMBERS = {RefundState.PENDING: "1", RefundState.SUCCEEDED: "3", RefundS
 async def handle(deployment: Deployment, request: Request) -> Result:
     found = await shared.named_payment(deployment, request)
     if isinstance(found, Refund):
-        return Result(_refund_values(found, await shared.order_of_refund(deployment, found)))
-    return Result(payment_values(await asking.fresh(deployment, found)))
+        return Result(_refund_values(found, await shared.order_of_refund(deployment, found)), found.order_no)
+    return Result(payment_values(await asking.fresh(deployment, found)), found.order_no)
 
 
 def payment_values(order: Order) -> dict[str, str]:

@@ -24,7 +24,7 @@ async def handle(deployment: Deployment, request: Request) -> Result:
     if isinstance(order, Refund):
         raise GatewayError("ORDER_NOT_PAID")
     refund = await asking.refunded(deployment, request.caller, order, wanted)
-    return Result(_reply_values(refund))
+    return Result(_reply_values(refund), order.order_no)
 
 
 def _reply_values(refund: Refund) -> dict[str, str]:

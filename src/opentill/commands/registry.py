@@ -35,9 +35,13 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """The reply's values by field name, without timestamp and sign; `keep` is given the reply's bytes to store."""
+    """The reply's values by field name, without timestamp and sign, and our number of the order it is about.
+
+    `keep` is given the reply's bytes to store.
+    """
 
     values: Mapping[str, str]
+    order_no: str
     keep: Callable[[bytes], Awaitable[None]] | None = None
 
 

@@ -13,7 +13,7 @@ async def handle(deployment: Deployment, request: Request) -> Result:
     if isinstance(order, Refund):
         raise GatewayError("REVERSE_NOT_PAYMENT")
     await closing.reverse(deployment, order)
-    return Result({})
+    return Result({}, order.order_no)
 
 
 COMMAND = Command(

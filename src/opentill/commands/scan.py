@@ -25,7 +25,7 @@ async def handle(deployment: Deployment, request: Request) -> Result | Replay:
                 return Replay(await orders.stored_reply(deployment, wanted))
             raise
         order = await opening.open_qr(deployment, order, account)
-    return Result(_reply_values(order), keep=_keeper(deployment, order) if is_replaying else None)
+    return Result(_reply_values(order), order.order_no, keep=_keeper(deployment, order) if is_replaying else None)
 
 
 def _reply_values(order: Order) -> dict[str, str]:

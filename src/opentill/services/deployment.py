@@ -14,6 +14,7 @@ from opentill.base.sealing import Sealer
 from opentill.channels.base import Channel
 from opentill.services.access import Parties
 from opentill.services.places import WalletPlaces
+from opentill.services.replies import ReplyLog
 from opentill.storage.database import Database
 
 
@@ -34,6 +35,7 @@ class Deployment:
     platform_key: rsa.RSAPrivateKey
     outbound: Outbound
     metrics: Metrics
+    replies: ReplyLog
     public_base_url: str
     is_sandbox: bool
     callback_base_url: str = ""

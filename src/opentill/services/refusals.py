@@ -7,19 +7,13 @@ import msgspec
 from opentill.base.errors import GatewayError
 from opentill.domain.parties import App
 from opentill.services.deployment import Deployment
+from opentill.services.words import kept_form
 from opentill.storage import refusals as rows
 from opentill.storage.history import new_event_id
 
 PER_MINUTE = 20
 """Kept per app and kind of refusal. Strangers can make us refuse as often as they like; the table grows no faster."""
 MAX_COUNTED = 10_000
-MAX_REQUEST = 48_000
-"""Characters kept of a request: a goods_list of the greatest length and all that comes with it."""
-MAX_VALUE = 300
-"""Characters kept of each value of a longer one."""
-
-SECRETS = frozenset({"key", "signString"})
-MASK = "***"
 
 
 class _Count:
@@ -96,19 +90,3 @@ class RefusalLog:
         more = count.seen - PER_MINUTE
         if more & (more - 1) == 0:
             await self._deployment.database.write([rows.set_repeats(app_id, count.last_id, repeats=more)])
-
-
-def kept_form(form: Mapping[str, str], app: App | None = None) -> dict[str, str]:
-    """A request without secrets, in the order sent; `sign` stays, it is the caller's own."""
-    masked = {name: MASK if name in SECRETS else _without_keys(value, app) for name, value in form.items()}
-    if sum(len(name) + len(value) for name, value in masked.items()) > MAX_REQUEST:
-        return {name[:64]: value[:MAX_VALUE] for name, value in masked.items()}
-    return masked
-
-
-def _without_keys(value: str, app: App | None) -> str:
-    """Clients exist that send the text they signed, with the key in it, under any name."""
-    for key in (app.key, app.old_key) if app else ():
-        if key:
-            value = value.replace(key, MASK)
-    return value

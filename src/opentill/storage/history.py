@@ -2,11 +2,16 @@
 
 import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from opentill.storage.database import Database, Step
+from opentill.storage.engine import Dialect
+
+_INSERT = "INSERT INTO history (app_id, order_no, event_id, at_ms, kind, detail)"
+_FROM_ARRAYS = "SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])"
 
 _counter = itertools.count(secrets.randbelow(1 << 20))
 
@@ -26,12 +31,30 @@ def new_event_id(now_ms: int) -> int:
 
 def add_event(app_id: int, order_no: str, *, now_ms: int, kind: str, detail: Mapping[str, str]) -> Step:
     return Step(
-        "INSERT INTO history (app_id, order_no, event_id, at_ms, kind, detail) VALUES ($1, $2, $3, $4, $5, $6)",
+        f"{_INSERT} VALUES ($1, $2, $3, $4, $5, $6)",
         (app_id, order_no, new_event_id(now_ms), now_ms, kind, msgspec.json.encode(detail).decode()),
         rows=1,
-        many="INSERT INTO history (app_id, order_no, event_id, at_ms, kind, detail) SELECT * FROM "
-        "unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[])",
+        many=f"{_INSERT} {_FROM_ARRAYS}",
     )
+
+
+class NewEvent(NamedTuple):
+    """A row to be written; `detail` is JSON."""
+
+    app_id: int
+    order_no: str
+    event_id: int
+    at_ms: int
+    kind: str
+    detail: str
+
+
+def add_events(events: Sequence[NewEvent], *, dialect: Dialect) -> list[Step]:
+    """Rows of many orders and apps, in one statement where that costs less. Repeating them changes nothing."""
+    if dialect == "sqlite":
+        return [Step(f"{_INSERT} VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING", event) for event in events]
+    columns = tuple(zip(*events, strict=True))
+    return [Step(f"{_INSERT} {_FROM_ARRAYS} ON CONFLICT DO NOTHING", columns)]
 
 
 async def events_of_order(database: Database, app_id: int, order_no: str) -> list[Event]:

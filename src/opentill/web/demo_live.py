@@ -16,6 +16,7 @@ from opentill.protocol.forms import read_form
 from opentill.protocol.words import status_number
 from opentill.services import notifications, orders
 from opentill.services.deployment import Deployment
+from opentill.services.replies import REPLIED
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web.bodies import BodyTooLarge, read_body
 from opentill.web.timeline import word_of
@@ -144,6 +145,7 @@ class LiveOrders:
             events=[
                 {"at_ms": event.at_ms, "kind": event.kind, "word": word_of(event), "detail": event.detail}
                 for event in events
+                if event.kind != REPLIED  # the page shows its reply in full, above all this
             ],
             notifications=[_told_view(each) for each in told],
             received=self._receiver.about(order.order_no),

@@ -19,6 +19,7 @@ from opentill.protocol.params import read_values, read_version
 from opentill.services import access, signatures
 from opentill.services.deployment import Deployment
 from opentill.services.refusals import RefusalLog
+from opentill.services.replies import Asked
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web.bodies import BodyTooLarge, read_body
 from opentill.web.source import source_ip
@@ -58,6 +59,8 @@ class Gateway:
             return await self._answer(request)
         finally:
             self._open_requests -= 1
+            if not self._open_requests:
+                self._deployment.replies.begin()
 
     async def _answer(self, request: Request) -> Response:
         started = time.monotonic()
@@ -73,17 +76,20 @@ class Gateway:
             body, number = reply.failure(error), error.number
             call.note = f"{error.name} {error.note}".strip()
             await self._keep(error, call)
+            self._note(error, call)
         except (DatabaseUnavailable, DatabaseOverloaded) as error:
             is_nothing_done = isinstance(error, DatabaseOverloaded) and not call.has_begun
             refusal = GatewayError("BUSY" if is_nothing_done else "STORAGE_UNAVAILABLE")
             body, number = reply.failure(refusal), refusal.number
             call.note = str(error)
+            self._note(refusal, call)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
             _log.exception("fault", request_id=request_id, command=call.command)
             refusal = GatewayError("SYSTEM_ERROR", request_id=request_id)
             body, number = reply.failure(refusal), refusal.number
+            self._note(refusal, call)
         self._tell(call, number, time.monotonic() - started)
         return _response(body, headers)
 
@@ -101,6 +107,7 @@ class Gateway:
             source_ip=call.source_ip,
             is_sandbox=deployment.is_sandbox,
         )
+        call.asked = Asked(caller, command.name, form, call.request_id)
         access.check_command(caller.app, command.name)
         if command.sends_money_back:
             signatures.check_sends_money_back(caller, form, deployment.clock)
@@ -113,12 +120,16 @@ class Gateway:
         )
         call.has_begun = True
         result = await command.handle(deployment, asked)
+        replies = deployment.replies
         if isinstance(result, Replay):
+            replies.answered(call.asked, "", {}, is_replay=True)
             return result.body, True
         values = {**result.values, "timestamp": str(deployment.clock.now_ms())}
         body = reply.success(values, command.all_reply_fields, version=version, key=deployment.platform_key)
         if result.keep is not None:
             await result.keep(body)
+        # The request that made an order is on its timeline already; one about an order that exists is not.
+        (replies.answered if command.is_bound else replies.opened)(call.asked, result.order_no, values)
         return body, False
 
     async def _keep(self, error: GatewayError, call: "_Call") -> None:
@@ -128,6 +139,11 @@ class Gateway:
             )
         except (DatabaseUnavailable, DatabaseOverloaded):
             _log.warning("refusal not kept", request_id=call.request_id, code=error.number)
+
+    def _note(self, error: GatewayError, call: "_Call") -> None:
+        """For the timeline of the order that the call names, once it is known who called."""
+        if call.asked is not None:
+            self._deployment.replies.refused(call.asked, error)
 
     def _tell(self, call: "_Call", number: int, elapsed_s: float) -> None:
         metrics = self._deployment.metrics
@@ -155,6 +171,7 @@ class _Call:
         self.app = ""
         self.note = ""
         self.form: Mapping[str, str] = {}
+        self.asked: Asked | None = None
         self.has_begun = False
         """Whether something of the call may have been done, so that it can't simply be repeated."""
 

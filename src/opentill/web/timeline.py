@@ -3,16 +3,17 @@
 import msgspec
 
 from opentill.services.notifications import Told
+from opentill.services.replies import REPLIED
 from opentill.storage.history import Event
 
 GOOD = frozenset({"PAID", "PAID_LATE", "REFUND_SUCCEEDED", "TOLD"})
 BAD = frozenset(
     {
         "FAILED", "CLOSED", "REVERSED", "SURPLUS", "WRONG_AMOUNT", "REFUND_FAILED", "WAITING_UNKNOWN", "TRADE_REFUSED",
-        "TRADE_UNKNOWN", "TOLD_WRONG", "TOLD_NOT",
+        "TRADE_UNKNOWN", "TOLD_WRONG", "TOLD_NOT", "REPLIED_REFUSAL",
     }
 )  # fmt: skip
-_SHOWN_APART = frozenset({"said", "request", "actor", "note", "amount_fen", "source"})
+_SHOWN_APART = frozenset({"said", "request", "reply", "command", "actor", "note", "amount_fen", "source"})
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,12 +29,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...] = ()
     request: tuple[tuple[str, str], ...] = ()
     said: str = ""
+    command: str = ""
+    """The interface of a call that we replied to."""
+    reply: str = ""
     number: int = 0
     """Of an attempt to tell the merchant: which one."""
 
 
 def word_of(event: Event) -> str:
     """What an event is called: the same move means another thing after another answer."""
+    if event.kind == REPLIED:
+        return "REPLIED_REFUSAL" if event.detail.get("code") else REPLIED
     if event.kind != "WAITING":
         return event.kind
     if event.detail.get("code") == "LINK":
@@ -63,6 +69,8 @@ def _of_event(event: Event) -> Entry:
         facts=tuple((name, value) for name, value in detail.items() if value and name not in _SHOWN_APART),
         request=tuple((name, value) for name, _, value in lines),
         said=readable(detail.get("said", "")),
+        command=detail.get("command", ""),
+        reply=readable(detail.get("reply", "")),
     )
 
 

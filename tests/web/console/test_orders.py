@@ -110,12 +110,14 @@ async def test_an_order_s_page_tells_everything_that_happened() -> None:
         c.world.shop.answers = []
         order_no = await paid(c.world, amount=1234, notify_url=c.world.shop.url, local_order_no="MY-1")
         await ask(c.world, "refund", order_no=order_no, refund_amount=34)
+        await c.world.deployment.replies.settled()
 
         page = (await c.get(f"/orders/{order_no}")).text
 
         for text in (
             "¥12.34", "MY-1", c.texts["event"]["PAID"], c.texts["event"]["TOLD"], c.texts["event"]["REFUND_SUCCEEDED"],
             c.texts["order_status"]["part_refunded"], "notify_url", "out_trade_no", c.world.shop.url,
+            c.texts["event"]["REPLIED"], c.texts["order"]["our_reply"], "refundStatus", "refund_amount",
         ):  # fmt: skip
             assert text in page, text
 
