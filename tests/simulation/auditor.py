@@ -41,6 +41,8 @@ STATUS = {"CREATED": "1", "WAITING": "1", "FAILED": "-2", "CLOSED": "-1"}
 ON_ITS_WAY_MS = 20_000
 """A payment this young may have happened while the wallet's earlier answer was on its way to us."""
 ATTEMPTS = 13
+UNDER_WAY_MS = 110_000
+"""An attempt that began before a pause has come to its receiver within this, however slow the road."""
 MAX_BROKEN = 20
 # Errors that a world with bad days logs; every other one is a finding.
 TROUBLE = ("opentill.storage.engine.DatabaseUnavailable", "opentill.storage.engine.OutcomeUnknown")
@@ -231,6 +233,9 @@ class Auditor:
             self.found("notified", number, f"nobody owed this notification: {fields}")
         if order is not None and fields.get("totalAmount") != str(order.amount_fen):
             self.found("notified", number, f"another amount than the order's: {fields}")
+        pause = self._books.pause(shop.party.app_id)
+        if pause is not None and self._awake_ms(pause[1]) > UNDER_WAY_MS:
+            self.found("paused", number, f"told, though the receiver is paused since {pause[1]}")
         if is_accepted:
             self._accepted[number, msgspec.json.encode(fields, order="sorted")] += 1
 
@@ -428,7 +433,9 @@ class Auditor:
             heard = self._accepted[order.order_no, body]
             if each.state == "DELIVERED" and not heard:
                 self.found("notified", order.order_no, "marked delivered, but the receiver never accepted it")
-            if each.state == "DUE":
+            pause = self._books.pause(order.app_id)
+            is_held_by_person = pause is not None and each.due_at_ms == -pause[0]
+            if each.state == "DUE" and not is_held_by_person:
                 self.found("notified", order.order_no, f"still due at the end: {each}")
             if each.state == "DEAD" and (each.attempts != ATTEMPTS or each.due_at_ms):
                 self.found("notified", order.order_no, f"given up too early: {each}")

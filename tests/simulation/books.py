@@ -118,6 +118,7 @@ class WalletRefund(msgspec.Struct, frozen=True):
 WORK = {
     "notify": "SELECT min(due_at_ms) FROM notifications WHERE due_at_ms > 0",
     "poll": "SELECT min(poll_at_ms) FROM orders WHERE poll_at_ms > 0",
+    "resume": "SELECT min(due_at_ms) FROM receiver_pauses WHERE due_at_ms > 0",
     "refund": "SELECT min(due_at_ms) FROM refunds WHERE due_at_ms > 0",
 }
 
@@ -190,6 +191,12 @@ class Books:
             "WHERE app_id = ? AND order_no = ?"
         )
         return [OurNotification(*row) for row in self._ours.execute(sql, (app_id, order_no))]
+
+    def pause(self, app_id: int) -> tuple[int, int] | None:
+        """The number of the pause of an app's only receiver, and since when it lasts; None: it is not paused."""
+        sql = "SELECT pause_id, paused_at_ms FROM receiver_pauses WHERE app_id = ? AND ended_at_ms = 0"
+        found: tuple[int, int] | None = self._ours.execute(sql, (app_id,)).fetchone()
+        return found
 
     def count_events(self, app_id: int, order_no: str, *kinds: str) -> int:
         marks = ", ".join("?" for _ in kinds)

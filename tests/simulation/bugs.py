@@ -2,7 +2,7 @@
 
 from opentill.domain import notification as notification_waits
 from opentill.protocol import notification as notification_words
-from opentill.services import callbacks, closing, notifications, opening, orders, payments, refunds, sales
+from opentill.services import callbacks, closing, notifications, opening, orders, pauses, payments, refunds, sales
 from opentill.storage import orders as order_rows
 from opentill.storage import refunds as refund_rows
 from opentill.worker import poll
@@ -210,6 +210,16 @@ BUGS = (
         "received-is-notified-as-amount",
         "A notification names what was received as the order's amount.",
         Swap(notification_words.notification_fields, "str(order.amount_fen)", "str(order.received_fen)"),
+    ),
+    bug(
+        "paused-is-told",
+        "A notification that was to be held for a paused receiver is sent.",
+        Swap(notifications.deliver, "if notification.is_held:", "if False:"),
+    ),
+    bug(
+        "held-for-ever",
+        "A pause ends and is forgotten, and what it held stays held.",
+        Swap(pauses.let_go, "limit=AT_ONCE", "limit=0"),
     ),
     # --- numbers and statistics
     bug(

@@ -38,14 +38,14 @@ def size_of(scenario: Scenario) -> dict[str, int]:
     return {
         "deals": len(scenario.deals),
         "acts": sum(len(deal.acts) for deal in scenario.deals),
-        "faults": len(scenario.twin_faults) + len(scenario.droughts) + len(scenario.jumps),
+        "faults": len(scenario.twin_faults) + len(scenario.droughts) + len(scenario.pauses) + len(scenario.jumps),
         "processes": len(scenario.processes),
     }
 
 
 def _smaller(scenario: Scenario) -> Iterator[Scenario]:
     """Scenarios with something less, those with much less first."""
-    for name in ("deals", "twin_faults", "coupons", "droughts", "jumps"):
+    for name in ("deals", "twin_faults", "coupons", "droughts", "pauses", "jumps"):
         for fewer in _parts(getattr(scenario, name)):
             yield _with(scenario, **{name: fewer})
     for name in ("steps_to_live", "database_unavailable", "database_unknown"):

@@ -99,6 +99,14 @@ class Drought(msgspec.Struct, frozen=True, kw_only=True):
     to_ms: int
 
 
+class Pausing(msgspec.Struct, frozen=True, kw_only=True):
+    """A person pauses a merchant's receiver, and resumes it at `to_ms` (0: never)."""
+
+    merchant: int
+    from_ms: int
+    to_ms: int
+
+
 class Merchant(msgspec.Struct, frozen=True, kw_only=True):
     """`shop`: how its receiver behaves until `mended_at_ms` (0: for ever)."""
 
@@ -119,6 +127,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     twin_faults: tuple[TwinFault, ...] = ()
     coupons: tuple[Coupon, ...] = ()
     droughts: tuple[Drought, ...] = ()
+    pauses: tuple[Pausing, ...] = ()
     jumps: tuple[tuple[int, int], ...] = ()
     """(when, by how much) everything falls due at once, ms."""
     processes: tuple[str, ...] = ("both",)
@@ -149,6 +158,7 @@ def scenario_of(seed: int, *, orders: int = 40) -> Scenario:
         twin_faults=_twin_faults(chance, trouble),
         coupons=_coupons(chance),
         droughts=_droughts(chance, trouble, span_ms),
+        pauses=_pauses(stream(seed, "pauses"), span_ms),
         jumps=_jumps(chance, trouble, span_ms),
         processes=chance.choice((("both",), ("serves", "works"), ("both", "both"), ("serves", "works", "works"))),
         steps_to_live=chance.choice((300, 1000, 3000, 9000)) if has_crashes else 0,
@@ -311,6 +321,17 @@ def _droughts(chance: Random, trouble: int, span_ms: int) -> tuple[Drought, ...]
     from_ms = chance.randrange(span_ms)
     to_ms = from_ms + chance.randrange(10 * MINUTE_MS)
     return (Drought(merchant=chance.randrange(3), channel=chance.choice((1, 2)), from_ms=from_ms, to_ms=to_ms),)
+
+
+def _pauses(chance: Random, span_ms: int) -> tuple[Pausing, ...]:
+    found = []
+    for _ in range(chance.choice((0, 0, 1, 2))):
+        from_ms = chance.randrange(span_ms)
+        lasts_ms = chance.choice((0, 1_000, 30_000, 5 * MINUTE_MS, 40 * MINUTE_MS))
+        found.append(
+            Pausing(merchant=chance.randrange(3), from_ms=from_ms, to_ms=from_ms + lasts_ms if lasts_ms else 0)
+        )  # fmt: skip
+    return tuple(found)
 
 
 def _jumps(chance: Random, trouble: int, span_ms: int) -> tuple[tuple[int, int], ...]:

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from opentill.base.errors import GatewayError
 from opentill.cli.wiring import sealer_of
+from opentill.services import pauses
+from opentill.services.decisions import By
 from opentill.services.deployment import Deployment
 from opentill.storage.database import DatabaseUnavailable, Step
 from opentill.twin import app as twin_app
@@ -33,7 +35,7 @@ from tests.simulation.memory import MemoryBooks, MemoryDatabase
 from tests.simulation.network import AppHost, Connection, Network, Request, SimOutbound, Weather
 from tests.simulation.people import BUYERS, Customers, Shop, SimTill
 from tests.simulation.process import Process, Surroundings, Trouble
-from tests.simulation.scenario import Drought, Scenario
+from tests.simulation.scenario import Drought, Pausing, Scenario
 from tests.twin.world import NOON_MS
 
 RESTART_S = (0, 1, 20, 70)
@@ -200,6 +202,7 @@ class World:
         happenings: list[Awaitable[None]] = [each.live() for each in customers]
         happenings += [self._jump(NOON_MS + at_ms, by_ms) for at_ms, by_ms in scenario.jumps]
         happenings += [self._drought(drought) for drought in scenario.droughts]
+        happenings += [self._pause(pausing) for pausing in scenario.pauses]
         await asyncio.gather(*happenings)
         await self._calm_down()
         await self._come_to_rest()
@@ -284,6 +287,24 @@ class World:
         merchants.set_out_of_money(wallet, number, is_out=True)
         await self.sleep_until(NOON_MS + drought.to_ms)
         merchants.set_out_of_money(wallet, number, is_out=False)
+
+    async def _pause(self, pausing: Pausing) -> None:
+        shop = self.shops[pausing.merchant]
+        app_id, by = shop.party.app_id, By("operator", "")
+        await self.sleep_until(NOON_MS + pausing.from_ms)
+        await self._insist(lambda at: pauses.pause(at, app_id, shop.name, reason="maintenance", by=by))
+        self.tell(f"{shop.name} is paused")
+        if pausing.to_ms:
+            await self.sleep_until(NOON_MS + pausing.to_ms)
+            await self._insist(lambda at: pauses.resume(at, app_id, shop.name, by=by))
+            self.tell(f"{shop.name} goes on")
+
+    async def _insist(self, call: Callable[[Deployment], Coroutine[Any, Any, bool]]) -> None:
+        """Somebody presses the button until the page says that it is done."""
+        is_done = None
+        while is_done is None:
+            is_done = await self.ask_gateway(call)
+            await asyncio.sleep(1)
 
     async def _calm_down(self) -> None:
         """From now on nothing goes wrong any more."""
