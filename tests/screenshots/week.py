@@ -12,7 +12,7 @@ from opentill.services import devices, shifts
 from opentill.services.devices import Actor
 from tests.clients import TEST_OPERATOR, Till
 from tests.shops import Answer
-from tests.web.cashier.kit import Browser, Store, new_number
+from tests.web.cashier.kit import Browser, Store
 from tests.world import World, ground, running
 
 MONDAY_MS = int(datetime(2026, 11, 23, tzinfo=UTC).timestamp() * 1000) - 8 * 3_600_000
@@ -166,8 +166,7 @@ async def _sell_at_till(
     else:
         await shop.world.pay(sale.qr_text)
         if CANCELLED < luck < CANCELLED + REFUNDED and place == 0:
-            refund = {"number": new_number(), "amount": str(lines[0][1]), "reason": "金额收错"}
-            await shop.world.meanwhile(till.post(f"/sale/{sale.number}/refund", **refund))
+            await shop.world.meanwhile(till.give_back(sale.number, str(lines[0][1]), reason="金额收错"))
     await till.post(f"/sale/{sale.number}/dismiss")
 
 

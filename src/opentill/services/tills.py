@@ -15,7 +15,7 @@ from opentill.domain.refund import Refund
 from opentill.domain.till import CHARGE_LIFE_MS, UNCERTAIN, SaleStatus, status_of
 from opentill.protocol import params
 from opentill.protocol.goods import FEN, read_goods
-from opentill.services import asking, closing, links, opening, orders
+from opentill.services import asking, closing, links, opening, orders, refunds
 from opentill.services.access import Caller, OpenAccount
 from opentill.services.deployment import Deployment
 from opentill.services.devices import TillProblem
@@ -61,9 +61,7 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refundable_fen(self) -> int:
-        if self.order.state is not OrderState.PAID:
-            return 0
-        return self.order.received_fen - self.order.refunded_fen - self.order.refunding_fen
+        return _left_fen(self.order) if self.order.state is OrderState.PAID else 0
 
 
 async def accounts_of(deployment: Deployment, who: SignedIn) -> dict[int, OpenAccount]:
@@ -183,12 +181,22 @@ async def dismiss(deployment: Deployment, order: Order) -> None:
 
 
 async def refund(
-    deployment: Deployment, who: SignedIn, order: Order, *, number: str, amount: str, reason: str, source_ip: str
+    deployment: Deployment,
+    who: SignedIn,
+    order: Order,
+    *,
+    number: str,
+    amount: str,
+    reason: str,
+    left: str,
+    source_ip: str,
 ) -> Refund:
     """Give money back. `number` is the till's own for this refund: said again it is the same refund.
 
-    Raises: TillProblem(number, may_not_refund, reason), GatewayError (REFUND_AMOUNT_INVALID, REASON_INVALID and what
-    `refunds.reserve` raises).
+    `left`: what could still be refunded (fen) when the cashier decided. If it is something else by now, another tab or
+    till was faster, and two refunds of a part are easily one too many.
+    Raises: TillProblem(number, may_not_refund, reason, refund_changed), GatewayError (REFUND_AMOUNT_INVALID,
+    REASON_INVALID and what `refunds.reserve` raises).
     """
     if not NUMBER.fullmatch(number):
         raise TillProblem("number")
@@ -209,6 +217,10 @@ async def refund(
     note = rows.note_refund(app.app_id, number, shift_id=who.shift.shift_id)
 
     async def write(steps: Sequence[Step]) -> object:
+        # The steps fail if the sums move after this, and then this is asked again.
+        now = await find(deployment, who, order.local_order_no)
+        if str(_left_fen(now)) != left and await refunds.find_repeat(deployment, caller, order, wanted) is None:
+            raise TillProblem("refund_changed")
         return await deployment.database.write([*steps, note])
 
     return await asking.refunded(deployment, caller, order, wanted, write=write)
@@ -256,6 +268,10 @@ def _order(
         created_at_ms=0,
         expires_at_ms=0,
     )
+
+
+def _left_fen(order: Order) -> int:
+    return order.received_fen - order.refunded_fen - order.refunding_fen
 
 
 def _origin(who: SignedIn, wanted: NewSale, source_ip: str) -> dict[str, str]:

@@ -111,6 +111,12 @@ class Browser:
         assert answer.status == 200, answer.text
         return await self.see(number)
 
+    async def give_back(self, number: str, amount: str, **more: str) -> Answer:
+        """Look at what is left of a sale, and refund `amount` of it."""
+        left = re.search(r'data-left="(\d+)"', (await self.get(f"/sale/{number}")).text)
+        asked = {"number": new_number(), "amount": amount, "reason": "顾客不要了", "left": left[1] if left else ""}
+        return await self.post(f"/sale/{number}/refund", **(asked | more))
+
     async def see(self, number: str) -> OnScreen:
         answer = await self.get(f"/sale/{number}")
         assert answer.status == 200, answer.text

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from opentill.domain.parties import AppRules
-from opentill.services.administration import NotPossible
+from opentill.services.not_possible import NotPossible
 from opentill.services.till_days import SHOWN, today
 from tests.clients import Till
 from tests.databases import on_both_engines
@@ -50,7 +50,7 @@ async def test_orders_are_found_by_state_amount_words_and_number(engine: str) ->
         cancelled = await finished(s, till, "800", is_paid=False)
         s.world.clock.advance(1_000)
         refunded = await finished(s, till, "900")
-        await till.post(f"/sale/{refunded.number}/refund", number=new_number(), amount="100", reason="退货")
+        await till.give_back(refunded.number, "100")
         order_no = (await s.world.rows("SELECT order_no FROM orders WHERE amount_fen = 1250"))[0]["order_no"]
 
         for query, expected in {

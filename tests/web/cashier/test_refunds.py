@@ -1,5 +1,6 @@
 """Refunds at a till: with the right and a reason, once per number, never more than was paid."""
 
+import asyncio
 import re
 
 from opentill.services import shifts
@@ -17,7 +18,8 @@ async def paid(s: Store, till: Browser, amount: str = "1000") -> OnScreen:
 
 
 def request(amount: str = "1000", **more: str) -> dict[str, str]:
-    return {"number": new_number(), "amount": amount, "reason": "顾客不要了", **more}
+    """`left`: what could still be refunded when the cashier decided, all of `paid` unless told otherwise."""
+    return {"number": new_number(), "amount": amount, "reason": "顾客不要了", "left": "1000", **more}
 
 
 @on_both_engines
@@ -32,7 +34,7 @@ async def test_a_part_and_then_the_rest_is_given_back(engine: str) -> None:
         seen = await till.see(sale.number)
         assert seen.status == "part_refunded"
         assert "最多可退 ¥7.00" in seen.words
-        await till.post(f"/sale/{sale.number}/refund", **request("700"))
+        await till.post(f"/sale/{sale.number}/refund", **request("700", left="700"))
         assert await till.status(sale) == "refunded"
 
 
@@ -48,6 +50,33 @@ async def test_a_repeat_of_a_refund_is_the_same_refund() -> None:
         assert await s.world.number("SELECT count(*) FROM refunds") == 1
         differing = await till.post(f"/sale/{sale.number}/refund", **(asked | {"amount": "400"}))
         assert differing.document["name"] == "REFUND_REPEAT_DIFFERS"
+
+
+async def test_a_part_is_given_back_once_when_two_tabs_ask_for_it() -> None:
+    async with store() as s:
+        till = await s.signed_in()
+        for sale in [await paid(s, till) for _ in range(5)]:
+            path = f"/sale/{sale.number}/refund"
+
+            answers = await asyncio.gather(*(till.post(path, **request("300")) for _ in range(3)))
+            answers.append(await till.post(path, **request("300")))
+
+            assert sorted(answer.status for answer in answers) == [200, 422, 422, 422]
+            assert {answer.document.get("name") for answer in answers if answer.status == 422} == {"refund_changed"}
+            assert await till.status(sale) == "part_refunded"
+        assert await s.world.number("SELECT sum(amount_fen) FROM refunds") == 5 * 300
+
+
+async def test_a_refund_sent_several_times_at_once_is_one() -> None:
+    async with store() as s:
+        till = await s.signed_in()
+        sale = await paid(s, till)
+        asked = request("300")
+
+        answers = await asyncio.gather(*(till.post(f"/sale/{sale.number}/refund", **asked) for _ in range(5)))
+
+        assert {answer.status for answer in answers} == {200}
+        assert await s.world.number("SELECT count(*) FROM refunds") == 1
 
 
 REFUSED: tuple[tuple[dict[str, str], str], ...] = (

@@ -4,7 +4,7 @@ import re
 
 from tests.clients import TEST_OPERATOR
 from tests.databases import on_both_engines
-from tests.web.cashier.kit import Browser, Store, new_number, store
+from tests.web.cashier.kit import Browser, Store, store
 
 
 async def sell_and_pay(s: Store, till: Browser, amount: str, *, channel: int) -> str:
@@ -21,7 +21,7 @@ async def seal(till: Browser) -> str:
 
 
 async def give_back(till: Browser, number: str, amount: str) -> None:
-    answer = await till.post(f"/sale/{number}/refund", number=new_number(), amount=amount, reason="退货")
+    answer = await till.give_back(number, amount)
     assert answer.document == {"state": "SUCCEEDED"}, answer.text
 
 

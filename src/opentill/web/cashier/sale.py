@@ -89,6 +89,7 @@ async def _refund(visit: Visit) -> Mapping[str, object]:
         number=visit.text("number"),
         amount=visit.text("amount"),
         reason=visit.text("reason"),
+        left=visit.text("left"),
         source_ip=visit.source_ip,
     )
     return {"state": refund.state.value}

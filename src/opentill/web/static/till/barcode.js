@@ -28,6 +28,7 @@ export function barcodePanel(root, { isReady, charge, amount }) {
     event.preventDefault();
     take(code.value);
   });
+  form.addEventListener("keydown", (event) => event.key === "Escape" && close());
   toggle.addEventListener("click", async () => {
     if (stopCamera) return stop();
     if (!hasCamera()) {
@@ -60,6 +61,8 @@ export function barcodePanel(root, { isReady, charge, amount }) {
 
   function close() {
     stop();
+    // Not to the button that opened it: Enter means the usual way of paying.
+    if (!form.hidden) document.getElementById("main").focus({ preventScroll: true });
     form.hidden = true;
     desk.hidden = false;
   }

@@ -24,9 +24,9 @@ export const texts = () => JSON.parse(document.querySelector("[data-texts]").tex
 export const say = (text, values) => text.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
 
 /** One try. Throws TypeError or AbortError when there is no network; shows and hides the banner. */
-export async function tryOnce(url, options = {}) {
+export async function tryOnce(url, options = {}, patienceMs = PATIENCE_MS) {
   try {
-    const response = await fetch(url, { cache: "no-store", ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await fetch(url, { cache: "no-store", ...options, signal: AbortSignal.timeout(patienceMs) });
     connected(response.status !== 503, response.status === 503 ? "busy" : "offline");
     return response;
   } catch (error) {

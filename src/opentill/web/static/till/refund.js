@@ -1,11 +1,10 @@
 // Giving money back: an amount, a reason, and a second press. The refund's number is made once per form, so that a
-// repeat over a bad network is the same refund.
+// repeat over a bad network is the same refund; what was left is sent along, so that a second tab gives nothing twice.
 
 import { newNumber, post, say, texts } from "./net.js";
 import { problem } from "./main.js";
 import { fenOf, yuan } from "./money.js";
-
-const SURE_FOR_MS = 6000;
+import { twice } from "./press.js";
 
 export function refundForm(root, url, changed) {
   const form = root.querySelector("#refund");
@@ -15,45 +14,38 @@ export function refundForm(root, url, changed) {
   const button = form.querySelector("[type=submit]");
   const warning = form.querySelector(".till-problem");
   let number = newNumber();
-  let unsure = 0;
 
+  const fen = () => fenOf(amount.value);
+  const { press, calm } = twice(button, () => say(form.dataset.sure, { amount: yuan(fen()) }), giveBack);
+
+  function another() {
+    // Another amount or reason is another refund.
+    number = newNumber();
+    warning.textContent = "";
+    calm();
+  }
+  form.addEventListener("input", another);
   for (const choice of form.querySelectorAll("[data-reason]")) {
     choice.addEventListener("click", () => {
       reason.value = choice.textContent;
-      calm();
+      another();
     });
   }
-  form.addEventListener("input", () => {
-    // Another amount or reason is another refund.
-    number = newNumber();
-    calm();
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    warning.textContent = fen() ? "" : texts().amount_missing;
+    if (fen()) press();
   });
 
-  function calm() {
-    clearTimeout(unsure);
-    delete form.dataset.isSure;
-    button.textContent = form.dataset.goText;
-    warning.textContent = "";
-  }
-
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const fen = fenOf(amount.value);
-    if (!form.dataset.isSure) {
-      form.dataset.isSure = "1";
-      button.textContent = fen ? say(form.dataset.sure, { amount: yuan(fen) }) : form.dataset.goText;
-      unsure = setTimeout(calm, SURE_FOR_MS);
-      return;
-    }
-    calm();
+  async function giveBack() {
     button.disabled = true;
     try {
-      await post(`${url}/refund`, { number, amount: String(fen ?? ""), reason: reason.value });
+      await post(`${url}/refund`, { number, amount: String(fen()), reason: reason.value, left: form.dataset.left });
+      changed();
     } catch (refused) {
-      problem(warning, refused.message ? refused : new Error(texts().network));
+      problem(warning, refused);
     } finally {
       button.disabled = false;
     }
-    changed();
-  });
+  }
 }

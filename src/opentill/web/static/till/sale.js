@@ -5,11 +5,14 @@ import { keepDraftOf } from "./amount.js";
 import { post, say, texts, tryOnce } from "./net.js";
 import { problem } from "./main.js";
 import { printing } from "./paper.js";
+import { hold, isHeld } from "./press.js";
 import { refundForm } from "./refund.js";
 import { soundFailed, soundPaid } from "./sound.js";
 
 const LOOK_MS = 600;
 const LOOK_SETTLED_MS = 5000;
+// A network that swallows everything is given up soon: the next look may take another way.
+const LOOK_PATIENCE_MS = 5000;
 // The wallet itself is asked too: its word may be lost on the way to us.
 const ASK_MS = { waiting: 8000, confirming: 2500, checking: 5000, opening: 5000, cancelling: 5000 };
 const JUST_PAID_MS = 10_000;
@@ -32,7 +35,7 @@ export function saleScreen(root, go) {
     if (isOver || isBusy) return;
     isBusy = true;
     try {
-      const response = await tryOnce(`${url}/live?seen=${body().dataset.version}`);
+      const response = await tryOnce(`${url}/live?seen=${body().dataset.version}`, {}, LOOK_PATIENCE_MS);
       if (response.status === 401) return void go("/cashier/");
       const told = response.ok ? await response.json() : {};
       if (told.html && !isOver) show(told);
@@ -57,7 +60,10 @@ export function saleScreen(root, go) {
     const before = status();
     holder.innerHTML = told.html;
     begin();
-    if (told.status !== before) announce(told.status, before);
+    if (told.status === before) return;
+    // A second click on "Cancel" must not put a sale aside that turns out to be paid.
+    holder.querySelectorAll(".sale-state button").forEach(hold);
+    announce(told.status, before);
   }
 
   function announce(now, before) {
@@ -101,23 +107,29 @@ export function saleScreen(root, go) {
   }
 
   async function cancel(event) {
-    event.currentTarget.disabled = true;
+    const button = event.currentTarget;
+    if (isHeld(button)) return;
+    button.disabled = true;
     try {
       await post(`${url}/cancel`);
     } catch (refused) {
       problem(null, refused);
+      button.disabled = refused.status === 403; // then the page is drawn anew
     }
     askedAt = performance.now();
     look();
   }
 
   async function next(button) {
+    if (isHeld(button)) return;
     button.disabled = true;
     if (button.dataset.next === "again") keepDraftOf(holder.dataset.number);
     try {
       const answer = await post(`${url}/dismiss`);
       go(answer.go);
-    } catch {
+    } catch (refused) {
+      problem(null, refused);
+      button.disabled = refused.status === 403; // then the page is drawn anew
       look();
     }
   }

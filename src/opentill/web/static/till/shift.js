@@ -3,41 +3,28 @@
 import { post } from "./net.js";
 import { problem } from "./main.js";
 import { printing } from "./paper.js";
+import { twice } from "./press.js";
 
-const SURE_FOR_MS = 6000;
+const READ_MS = 1500;
 
 export function shiftScreen(root, go) {
   printing(root);
   const button = root.querySelector("#hand-over");
   if (!button) return undefined;
-  const words = button.textContent;
-  let unsure = 0;
-  let isSure = false;
+  const { press, calm } = twice(button, () => button.dataset.sure, handOver);
 
-  function calm() {
-    isSure = false;
-    button.textContent = words;
-  }
-
-  button.addEventListener("click", async () => {
-    clearTimeout(unsure);
-    if (!isSure) {
-      isSure = true;
-      button.textContent = button.dataset.sure;
-      unsure = setTimeout(calm, SURE_FOR_MS);
-      return;
-    }
-    calm();
+  async function handOver() {
     button.disabled = true;
     try {
       const answer = await post("/cashier/shift", { seal: button.dataset.seal });
       go(answer.go, { isReplacing: true });
     } catch (refused) {
       problem(root.querySelector("#problem"), refused);
-      if (refused.problem === "totals_changed") setTimeout(() => go("/cashier/shift", { isReplacing: true }), 1500);
+      if (refused.problem === "totals_changed") setTimeout(() => go("/cashier/shift", { isReplacing: true }), READ_MS);
     } finally {
       button.disabled = false;
     }
-  });
-  return () => clearTimeout(unsure);
+  }
+  button.addEventListener("click", press);
+  return calm;
 }
