@@ -8,14 +8,14 @@ import { newNumber, post, texts } from "./net.js";
 import { problem } from "./main.js";
 import { MOST_FEN, fenOf, shown, yuan } from "./money.js";
 
-const DRAFT = "till.draft";
-const SENT = "till.sent";
+const DRAFT = "draft";
+const SENT = "sent";
 const LAST_WAY = "till.way";
 
 /** What was typed for the last sale comes back: for a retry. */
 export function keepDraftOf(number) {
   const last = read(SENT);
-  if (last?.number === number) sessionStorage.setItem(DRAFT, JSON.stringify(last.draft));
+  if (last?.number === number) keepAs(DRAFT, last.draft);
 }
 
 export function amountScreen(root, go) {
@@ -74,7 +74,7 @@ export function amountScreen(root, go) {
   }
 
   function keep() {
-    sessionStorage.setItem(DRAFT, JSON.stringify({ ...draft, goods: goods.lines() }));
+    keepAs(DRAFT, { ...draft, goods: goods.lines() });
   }
 
   function isReady() {
@@ -100,7 +100,7 @@ export function amountScreen(root, go) {
       goods: goods.asText(),
       ...way,
     };
-    sessionStorage.setItem(SENT, JSON.stringify({ number: request.number, draft: kept, request }));
+    keepAs(SENT, { number: request.number, draft: kept, request });
     await deliver(request);
   }
 
@@ -112,8 +112,9 @@ export function amountScreen(root, go) {
     sending.hidden = false;
     try {
       const answer = await post("/cashier/sales", request);
-      sessionStorage.removeItem(DRAFT);
       settle(request.number);
+      // Elsewhere than at its sale: the session had ended, nothing was sold, and what was typed is still wanted.
+      if (answer.go.endsWith(request.number)) sessionStorage.removeItem(keyOf(DRAFT));
       go(answer.go);
     } catch (refused) {
       settle(request.number);
@@ -139,9 +140,14 @@ export function amountScreen(root, go) {
 /** The sale is answered: only what was typed is remembered, for a retry. */
 function settle(number) {
   const last = read(SENT);
-  if (last?.number === number) sessionStorage.setItem(SENT, JSON.stringify({ number, draft: last.draft }));
+  if (last?.number === number) keepAs(SENT, { number, draft: last.draft });
 }
 
-function read(key) {
-  return JSON.parse(sessionStorage.getItem(key) ?? "null");
+/** Each shift has its own: what one cashier typed or sent is none of the next one's business. */
+const keyOf = (name) => `till.${name}.${document.querySelector(".till-screen").dataset.shift}`;
+
+const keepAs = (name, value) => sessionStorage.setItem(keyOf(name), JSON.stringify(value));
+
+function read(name) {
+  return JSON.parse(sessionStorage.getItem(keyOf(name)) ?? "null");
 }
