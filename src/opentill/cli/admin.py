@@ -18,6 +18,7 @@ from opentill.cli import people
 from opentill.cli.problems import read_settings, told
 from opentill.cli.wiring import open_administration
 from opentill.domain.parties import AppRules
+from opentill.services import listing
 from opentill.services.administration import Administration
 
 HOUR_MS = 3_600_000
@@ -66,7 +67,7 @@ def merchant_add_store(merchant_id: int, name: str) -> None:
 @merchant.command("list")
 def merchant_list() -> None:
     """List merchants and stores."""
-    rows = _run(lambda administration: administration.list_merchants())
+    rows = _run(lambda administration: listing.merchants(administration.database))
     _table(("merchant", "name", "stores", "state"), rows)
 
 
@@ -100,7 +101,7 @@ def app_add(
 @apps.command("list")
 def app_list() -> None:
     """List integrators and their rules; keys are never shown."""
-    rows = _run(lambda administration: administration.list_apps())
+    rows = _run(lambda administration: listing.apps(administration.database))
     _table(("app", "name", "merchants", "signature", "state"), rows)
 
 
@@ -171,7 +172,7 @@ def operator_accounts(operator_id: str, account_ids: AccountIds = None) -> None:
 @operator.command("list")
 def operator_list() -> None:
     """List cashiers with their receiving accounts."""
-    rows = _run(lambda administration: administration.list_operators())
+    rows = _run(lambda administration: listing.operators(administration.database, administration.channels))
     _table(("operator_id", "name", "merchant", "store", "accounts", "state"), rows)
 
 
@@ -241,7 +242,7 @@ def account_rotate(
 @account.command("list")
 def account_list() -> None:
     """List accounts; their keys are never shown."""
-    rows = _run(lambda administration: administration.list_accounts())
+    rows = _run(lambda administration: listing.accounts(administration.database, administration.channels))
     _table(("account", "name", "merchant", "wallet", "state"), rows)
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from opentill.base.config import Settings
 from opentill.base.sealing import SealingError
 from opentill.channels.base import AccountProblem
-from opentill.services.administration import NotPossible
+from opentill.services.not_possible import NotPossible
 from opentill.services.users import UserProblem
 from opentill.storage.database import DatabaseUnavailable, MigrationFailed, SchemaTooNew, SchemaTooOld
 

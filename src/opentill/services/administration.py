@@ -2,29 +2,22 @@
 
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from ipaddress import ip_network
 from typing import Any
 
 import msgspec
 
 from opentill.base.clock import Clock
-from opentill.base.errors import GatewayError
 from opentill.base.sealing import Sealer
 from opentill.channels.base import Channel
-from opentill.domain.parties import AppRules, is_internal_app
-from opentill.protocol.params import read_url
-from opentill.protocol.signing import read_public_key
-from opentill.protocol.words import COMMAND_PREFIX
+from opentill.domain.parties import AppRules
 from opentill.services import audit
 from opentill.services.access import account_place, app_key_place
+from opentill.services.app_rules import check_not_internal, check_rules
+from opentill.services.not_possible import NotPossible
 from opentill.storage import parties as rows
 from opentill.storage.database import Database, Row, Step, StepFailed
 
 MAX_ID_DRAWS = 5
-
-
-class NotPossible(Exception):
-    """What was asked for can't be done; the text says why, for the person who asked."""
 
 
 class NewApp(msgspec.Struct, frozen=True):
@@ -36,7 +29,7 @@ class NewApp(msgspec.Struct, frozen=True):
 
 
 class Administration:
-    """Changes by `actor`, who acts from `source_ip`: the audit log names both."""
+    """Changes by `actor`, who acts from `source_ip`: the audit log names both. What there is says `listing`."""
 
     def __init__(
         self,
@@ -48,9 +41,9 @@ class Administration:
         actor: str,
         source_ip: str = "",
     ) -> None:
-        self._database = database
+        self.database = database
         self._sealer = sealer
-        self._channels = channels
+        self.channels = channels
         self._clock = clock
         self._actor = actor
         self._source_ip = source_ip
@@ -64,8 +57,8 @@ class Administration:
 
     async def add_store(self, merchant_id: int, name: str) -> int:
         """Raises NotPossible when there is no such merchant."""
-        if merchant_id not in {row.row_id for row in await rows.merchants(self._database)}:
-            raise NotPossible(f"there is no merchant {merchant_id}")
+        if merchant_id not in {row.row_id for row in await rows.merchants(self.database)}:
+            raise NotPossible("merchant_unknown", key=merchant_id)
         after = {"name": name, "merchant": str(merchant_id)}
         return await self._insert(rows.insert_store(merchant_id, name, now_ms=self._now()), "store.add", name, after)
 
@@ -83,12 +76,12 @@ class Administration:
 
         `exist_ok`: an app of that id is linked to the merchants instead. Raises NotPossible.
         """
-        known = {row.row_id for row in await rows.merchants(self._database)}
+        known = {row.row_id for row in await rows.merchants(self.database)}
         for merchant_id in merchant_ids:
             if merchant_id not in known:
-                raise NotPossible(f"there is no merchant {merchant_id}")
-        _check_rules(rules)
-        _check_not_internal(app)
+                raise NotPossible("merchant_unknown", key=merchant_id)
+        check_rules(rules)
+        check_not_internal(app)
         app = app or f"A{secrets.randbelow(10**14):014d}"
         key = key or secrets.token_hex(16)
         insert = rows.insert_app(
@@ -101,9 +94,9 @@ class Administration:
         try:
             app_id = await self._insert(insert, "app.add", app, {"name": name, **_told(rules)})
         except StepFailed as failed:
-            found = await rows.app_by_name(self._database, app)
+            found = await rows.app_by_name(self.database, app)
             if found is None or not exist_ok:
-                raise NotPossible(f"the app {app} exists already") from failed
+                raise NotPossible("app_exists", key=app) from failed
             app_id = found.app_id
         linked = ", ".join(str(merchant_id) for merchant_id in merchant_ids)
         await self._change(rows.link_app(app_id, merchant_ids), "app.link", app, after={"merchants": linked})
@@ -111,7 +104,7 @@ class Administration:
 
     async def rotate_app_key(self, app: str, *, overlap_ms: int, key: str = "") -> str:
         """A new key; the old one is accepted for `overlap_ms` more. Returns the key. Raises NotPossible."""
-        _check_not_internal(app)
+        check_not_internal(app)
         key = key or secrets.token_hex(16)
         sealed = self._sealer.seal(key, place=app_key_place(app))
         until_ms = self._now() + overlap_ms
@@ -121,18 +114,18 @@ class Administration:
 
     async def set_app_rules(self, app: str, changes: Mapping[str, object]) -> AppRules:
         """Change some of an app's rules. Raises NotPossible for an unknown rule or value."""
-        row = await rows.app_by_name(self._database, app)
+        row = await rows.app_by_name(self.database, app)
         if row is None:
-            raise NotPossible(f"there is no app {app}")
+            raise NotPossible("app_unknown", key=app)
         current = msgspec.to_builtins(msgspec.json.decode(row.rules, type=AppRules))
         unknown = sorted(set(changes) - set(AppRules.__struct_fields__))
         if unknown:
-            raise NotPossible(f"there is no rule {unknown[0]}")
+            raise NotPossible("rule_unknown", key=unknown[0])
         try:
             rules = msgspec.convert({**current, **changes}, AppRules, strict=False)
         except msgspec.ValidationError as error:
-            raise NotPossible(str(error)) from error
-        _check_rules(rules)
+            raise NotPossible("rule_value", problem=error) from error
+        check_rules(rules)
         step = rows.replace_app_rules(app, rules=msgspec.json.encode(rules).decode())
         old = msgspec.json.decode(row.rules, type=AppRules)
         await self._change([step], "app.rules", app, before=_told(old, changes), after=_told(rules, changes))
@@ -143,9 +136,9 @@ class Administration:
     ) -> str:
         """A cashier whose payments go to the accounts, at most one of each wallet. Raises NotPossible."""
         operator_id = operator_id or secrets.token_hex(16)
-        stores = {row.row_id: row.merchant_id for row in await rows.stores(self._database)}
+        stores = {row.row_id: row.merchant_id for row in await rows.stores(self.database)}
         if stores.get(store_id) != merchant_id:
-            raise NotPossible(f"merchant {merchant_id} has no store {store_id}")
+            raise NotPossible("store_unknown", merchant=merchant_id, key=store_id)
         steps = [
             rows.insert_operator(
                 operator_id, merchant_id=merchant_id, store_id=store_id, name=name, now_ms=self._now()
@@ -160,21 +153,21 @@ class Administration:
                 after={"name": name, "merchant": str(merchant_id), "store": str(store_id)},
             )
         except NotPossible as error:
-            raise NotPossible(f"the operator {operator_id} exists already") from error
+            raise NotPossible("operator_exists", key=operator_id) from error
         return operator_id
 
     async def accounts_of_operator(self, operator_id: str) -> dict[int, int] | None:
         """Channel number to account id; None: there is no such operator."""
-        if await rows.operator(self._database, operator_id) is None:
+        if await rows.operator(self.database, operator_id) is None:
             return None
-        return await rows.accounts_of_operator(self._database, operator_id)
+        return await rows.accounts_of_operator(self.database, operator_id)
 
     async def replace_operator(self, operator_id: str) -> str:
         """A new id for the same cashier; the old one is disabled. Returns the new id. Raises NotPossible."""
-        row = await rows.operator(self._database, operator_id)
+        row = await rows.operator(self.database, operator_id)
         if row is None:
-            raise NotPossible(f"there is no operator {operator_id}")
-        accounts = await rows.accounts_of_operator(self._database, operator_id)
+            raise NotPossible("operator_unknown", key=operator_id)
+        accounts = await rows.accounts_of_operator(self.database, operator_id)
         new_id = await self.add_operator(
             row.name, merchant_id=row.merchant_id, store_id=row.store_id, account_ids=list(accounts.values())
         )
@@ -183,22 +176,22 @@ class Administration:
 
     async def set_operator_accounts(self, operator_id: str, account_ids: Sequence[int]) -> None:
         """Raises NotPossible."""
-        row = await rows.operator(self._database, operator_id)
+        row = await rows.operator(self.database, operator_id)
         if row is None:
-            raise NotPossible(f"there is no operator {operator_id}")
+            raise NotPossible("operator_unknown", key=operator_id)
         steps = await self._account_steps(operator_id, row.merchant_id, account_ids)
-        current = await rows.accounts_of_operator(self._database, operator_id)
+        current = await rows.accounts_of_operator(self.database, operator_id)
         await self._change(
             steps, "operator.accounts", operator_id, before=_accounts(current.values()), after=_accounts(account_ids)
         )
 
     async def add_account(self, name: str, *, merchant_id: int, channel: int, settings: Mapping[str, str]) -> int:
         """A wallet account whose settings were checked by its channel. Raises: NotPossible, AccountProblem."""
-        if merchant_id not in {row.row_id for row in await rows.merchants(self._database)}:
-            raise NotPossible(f"there is no merchant {merchant_id}")
+        if merchant_id not in {row.row_id for row in await rows.merchants(self.database)}:
+            raise NotPossible("merchant_unknown", key=merchant_id)
         self._check_settings(channel, settings)
         for _ in range(MAX_ID_DRAWS):
-            account_id = await rows.next_account_id(self._database)
+            account_id = await rows.next_account_id(self.database)
             step = rows.insert_account(
                 account_id,
                 merchant_id=merchant_id,
@@ -212,18 +205,18 @@ class Administration:
                     [step],
                     "account.add",
                     str(account_id),
-                    after={"name": name, "merchant": str(merchant_id), "wallet": self._channels[channel].name},
+                    after={"name": name, "merchant": str(merchant_id), "wallet": self.channels[channel].name},
                 )
             except NotPossible:
                 continue
             return account_id
-        raise NotPossible("no free account number, try again")
+        raise NotPossible("no_number")
 
     async def replace_account_settings(self, account_id: int, settings: Mapping[str, str]) -> None:
         """New keys or numbers for an account. Raises: NotPossible, AccountProblem."""
-        row = await rows.account(self._database, account_id)
+        row = await rows.account(self.database, account_id)
         if row is None:
-            raise NotPossible(f"there is no account {account_id}")
+            raise NotPossible("account_unknown", key=account_id)
         self._check_settings(row.channel, settings)
         step = rows.replace_account_settings(account_id, sealed=self._sealed_settings(account_id, settings))
         old = await self.account_settings(account_id)
@@ -232,9 +225,9 @@ class Administration:
 
     async def account_settings(self, account_id: int) -> dict[str, str]:
         """Secret: the settings as stored. Raises NotPossible."""
-        row = await rows.account(self._database, account_id)
+        row = await rows.account(self.database, account_id)
         if row is None:
-            raise NotPossible(f"there is no account {account_id}")
+            raise NotPossible("account_unknown", key=account_id)
         text = self._sealer.open(row.settings_sealed, place=account_place(account_id))
         return msgspec.json.decode(text, type=dict[str, str])
 
@@ -245,73 +238,25 @@ class Administration:
             [rows.set_disabled(kind, key, is_disabled=is_disabled)],
             action,
             str(key),
-            after={"state": _state(is_disabled)},
+            after={"state": "disabled" if is_disabled else "active"},
         )
-
-    async def list_merchants(self) -> list[tuple[str, ...]]:
-        """Rows for a table: id, name, stores, state."""
-        stores = await rows.stores(self._database)
-        return [
-            (
-                str(row.row_id),
-                row.name,
-                ", ".join(f"{store.row_id} {store.name}" for store in stores if store.merchant_id == row.row_id),
-                _state(row.is_disabled),
-            )
-            for row in await rows.merchants(self._database)
-        ]
-
-    async def list_apps(self) -> list[tuple[str, ...]]:
-        """Rows for a table: app, name, merchants, signature, state."""
-        found: list[tuple[str, ...]] = []
-        for row in await rows.apps(self._database):
-            merchant_ids = await rows.merchant_ids_of_app(self._database, row.app_id)
-            rules = msgspec.json.decode(row.rules, type=AppRules)
-            merchants = ", ".join(str(merchant_id) for merchant_id in sorted(merchant_ids))
-            found.append((row.app, row.name, merchants, rules.sign_method, _state(row.is_disabled)))
-        return found
-
-    async def list_operators(self) -> list[tuple[str, ...]]:
-        """Rows for a table: operator_id, name, merchant, store, accounts, state."""
-        found: list[tuple[str, ...]] = []
-        for row in await rows.operators(self._database):
-            accounts = await rows.accounts_of_operator(self._database, row.operator_id)
-            names = ", ".join(
-                f"{account_id} {self._channels[channel].name}" for channel, account_id in sorted(accounts.items())
-            )
-            state = _state(row.is_disabled or row.is_merchant_disabled)
-            found.append((row.operator_id, row.name, str(row.merchant_id), str(row.store_id), names, state))
-        return found
-
-    async def list_accounts(self) -> list[tuple[str, ...]]:
-        """Rows for a table: account, name, merchant, wallet, state."""
-        return [
-            (
-                str(row.account_id),
-                row.name,
-                str(row.merchant_id),
-                self._channels[row.channel].name,
-                _state(row.is_disabled),
-            )
-            for row in await rows.accounts(self._database)
-        ]
 
     async def _account_steps(self, operator_id: str, merchant_id: int, account_ids: Sequence[int]) -> list[Step]:
         steps = []
         for account_id in account_ids:
-            row = await rows.account(self._database, account_id)
+            row = await rows.account(self.database, account_id)
             if row is None or row.merchant_id != merchant_id:
-                raise NotPossible(f"merchant {merchant_id} has no account {account_id}")
+                raise NotPossible("account_of_another", merchant=merchant_id, key=account_id)
             steps.append(rows.set_operator_account(operator_id, channel=row.channel, account_id=account_id))
         return steps
 
     def _check_settings(self, channel: int, settings: Mapping[str, str]) -> None:
         """Raises: NotPossible (a field this wallet does not have), AccountProblem (a value it can't use)."""
-        known = [field.name for field in self._channels[channel].account_fields]
+        known = [field.name for field in self.channels[channel].account_fields]
         unknown = sorted(set(settings) - set(known))
         if unknown:
-            raise NotPossible(f"there is no field {unknown[0]}; there are {', '.join(known)}")
-        self._channels[channel].open_account(settings)
+            raise NotPossible("field_unknown", key=unknown[0], known=", ".join(known))
+        self.channels[channel].open_account(settings)
 
     def _sealed_settings(self, account_id: int, settings: Mapping[str, str]) -> str:
         text = msgspec.json.encode(dict(settings)).decode()
@@ -334,13 +279,13 @@ class Administration:
         try:
             await self._audited(steps, action, subject, before or {}, after or {})
         except StepFailed as failed:
-            raise NotPossible(f"there is no {action.split('.')[0]} {subject}") from failed
+            raise NotPossible(f"{action.split('.')[0]}_unknown", key=subject) from failed
 
     async def _audited(
         self, steps: Sequence[Step], action: str, subject: str, before: Mapping[str, str], after: Mapping[str, str]
     ) -> list[list[Row]]:
         return await audit.change(
-            self._database,
+            self.database,
             [*steps, rows.bump_version()],
             actor=self._actor,
             source_ip=self._source_ip,
@@ -355,16 +300,6 @@ class Administration:
         return self._clock.now_ms()
 
 
-def _check_not_internal(app: str) -> None:
-    """Raises NotPossible."""
-    if is_internal_app(app):
-        raise NotPossible(f"{app} would be the gateway's own: it is no integrator and has no key")
-
-
-def _state(is_disabled: int) -> str:
-    return "disabled" if is_disabled else "active"
-
-
 def _told(rules: AppRules, names: Collection[str] = ()) -> dict[str, str]:
     """Rules for the audit log: those that are named, or all that are not as usual."""
     values = msgspec.to_builtins(rules)
@@ -373,25 +308,3 @@ def _told(rules: AppRules, names: Collection[str] = ()) -> dict[str, str]:
 
 def _accounts(account_ids: Iterable[int]) -> dict[str, str]:
     return {"accounts": ", ".join(str(account_id) for account_id in sorted(account_ids))}
-
-
-def _check_rules(rules: AppRules) -> None:
-    """What the types can't say. Raises NotPossible."""
-    try:
-        if rules.public_key_pem or rules.sign_method == "RSA2":
-            read_public_key(rules.public_key_pem)
-    except ValueError as error:
-        raise NotPossible("public_key_pem must be the app's RSA public key in PEM") from error
-    try:
-        for network in rules.refund_sources:
-            ip_network(network, strict=False)
-    except ValueError as error:
-        raise NotPossible(f"refund_sources: {error}") from error
-    try:
-        if rules.default_notify_url:
-            read_url(rules.default_notify_url)
-    except GatewayError as error:
-        raise NotPossible("default_notify_url must be an absolute http or https URL without a user name") from error
-    for command in rules.commands:
-        if not command.startswith(COMMAND_PREFIX):
-            raise NotPossible(f"commands: {command} is not a name like {COMMAND_PREFIX}scan")

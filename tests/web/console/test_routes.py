@@ -5,9 +5,12 @@ from collections import Counter
 import pytest
 
 from opentill.domain.people import EVERY_MERCHANT, PERMISSIONS, Grant, Permission, Role
+from opentill.services.not_possible import REASONS
 from opentill.web.console.app import all_pages
+from opentill.web.pages import read_texts
 from tests.web.console.kit import OTHER_MERCHANT_ID, Answer, As, Console, at, console
 from tests.web.console.routes import OPEN, ROWS, SIGNED_IN, Row
+from tests.web.console.things import their_cashier
 from tests.web.test_secrets import leaks, secrets_of
 from tests.world import MERCHANT_ID
 
@@ -131,6 +134,34 @@ async def test_other_methods_are_not_allowed() -> None:
                 answer = await c.send(method, concrete, as_=Role.OWNER)
 
                 assert answer.status in (405, HIDDEN), (method, path)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_the_console_s_bare_address_says_no_as_its_other_pages_do(method: str) -> None:
+    async with console() as c:
+        answer = await c.send(method, "", as_=Role.OWNER)
+
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+        assert c.texts["problem"]["title_405"] in answer.text
+        assert answer.headers["Content-Security-Policy"].startswith(CSP)
+
+
+async def test_a_change_that_is_not_possible_any_more_says_why_in_the_visitor_s_language() -> None:
+    async with console() as c:
+        cashier = await their_cashier(c)
+        path = f"/merchants/{OTHER_MERCHANT_ID}/cashiers/{cashier}/replace"
+        # Somebody else is faster: the store is another merchant's from one moment to the next.
+        await c.world.change("UPDATE stores SET merchant_id = 1 WHERE merchant_id = 2")
+        found = await c.world.rows("SELECT store_id FROM operators WHERE operator_id = $1", cashier)
+
+        chinese, english = await c.post(path), await c.post(f"{path}?lang=en")
+
+        assert (chinese.status, f"商户 2 没有门店 {found[0]['store_id']}" in chinese.text) == (409, True)
+        assert (english.status, "merchant 2 has no store" in english.text) == (409, True)
+
+
+def test_the_pages_say_in_english_what_the_command_line_says() -> None:
+    assert read_texts("not_possible.en")["not_possible"] == REASONS
 
 
 async def test_every_answer_carries_the_strict_headers() -> None:

@@ -41,6 +41,8 @@ NAV = (
     ("people", ("users", "audit")),
 )
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
 
 def all_pages(deployment: Deployment) -> list[ConsolePage]:
     """Every page of the console. A new area adds its own here."""
@@ -88,7 +90,14 @@ def routes(deployment: Deployment) -> list[BaseRoute]:
         exception_handlers={HTTPException: refused, Exception: failed},
     )
     app.router.redirect_slashes = False
-    return [Route(PREFIX, _to_home, methods=["GET"]), Mount(PREFIX, app=with_headers(app))]
+
+    async def bare(request: Request) -> Response:
+        """The prefix alone, which the mounted app never sees."""
+        if request.method in ("GET", "HEAD"):
+            return RedirectResponse(PREFIX + "/", 303)
+        return await guard.problem(request, 405, headers={"Allow": "GET, HEAD"})
+
+    return [Route(PREFIX, bare, methods=METHODS), Mount(PREFIX, app=with_headers(app))]
 
 
 def nav_of(pages: Sequence[ConsolePage]) -> list[NavGroup]:
@@ -96,7 +105,3 @@ def nav_of(pages: Sequence[ConsolePage]) -> list[NavGroup]:
     unknown = by_name.keys() - {name for _, names in NAV for name in names}
     assert not unknown, f"not in NAV: {unknown}"
     return [NavGroup(group, [by_name[name] for name in names if name in by_name]) for group, names in NAV]
-
-
-async def _to_home(_: Request) -> Response:
-    return RedirectResponse(PREFIX + "/", 303)

@@ -11,13 +11,14 @@ from opentill.commands.registry import load_commands
 from opentill.domain.parties import AppRules
 from opentill.domain.people import Permission
 from opentill.protocol.params import host_of, read_url
-from opentill.services.administration import NewApp, NotPossible
+from opentill.services.administration import NewApp
 from opentill.services.deployment import Deployment
+from opentill.services.not_possible import NotPossible
 from opentill.services.samples import Sample, send_sample
 from opentill.storage import parties as rows
 from opentill.storage.database import Step, StepFailed
 from opentill.web.console.app_rules import GROUPS, read_rules, rule_fields
-from opentill.web.console.door import ConsolePage, NotYours, Visit
+from opentill.web.console.door import ConsolePage, NotYours, Visit, worded
 from opentill.web.console.scope import MAX_NAME, SeenApp, app_of, apps_of
 from opentill.web.pages import language_of
 
@@ -122,7 +123,7 @@ async def _change_rules(visit: Visit) -> Response:
     try:
         await visit.administration().set_app_rules(seen.entry.app, values)
     except NotPossible as error:
-        return await _draw(visit, seen, problems={group: str(error)}, typed=values)
+        return await _draw(visit, seen, problems={group: worded(visit, error)}, typed=values)
     visit.deployment.parties.forget()
     return _saved(visit, seen)
 

@@ -12,6 +12,7 @@ from opentill.domain.people import EVERY_MERCHANT, Permission, Visitor
 from opentill.services import audit
 from opentill.services.administration import Administration
 from opentill.services.deployment import Deployment
+from opentill.services.not_possible import NotPossible
 from opentill.services.sessions import SignedIn
 from opentill.storage.database import Row, Step
 from opentill.web.console.cookies import Cookies
@@ -202,6 +203,11 @@ class Visit:
             if items:
                 groups.append(NavGroup(group.name, items))
         return groups
+
+
+def worded(visit: Visit, error: NotPossible) -> str:
+    """Why something can't be done, in the visitor's language."""
+    return visit.t["not_possible"][error.reason].format(**error.values)
 
 
 def owner_of(signed_in: SignedIn | None, guest: str) -> str:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opentill.base.logs import logger
 from opentill.services import sessions
+from opentill.services.not_possible import NotPossible
 from opentill.services.sessions import SignedIn
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web.bodies import BodyTooLarge, read_body
@@ -23,6 +24,7 @@ from opentill.web.console.door import (
     owner_of,
     read_fields,
     sign_in_path,
+    worded,
 )
 from opentill.web.pages import SECURITY_HEADERS, remember_language
 from opentill.web.source import source_ip
@@ -30,7 +32,7 @@ from opentill.web.source import source_ip
 MAX_BODY_BYTES = 262_144
 MAX_FIELDS = 2_000
 PASSWORD_PATH = "/profile/password"  # noqa: S105 - a path
-PROBLEMS = (400, 403, 404, 405, 413, 500, 503)
+PROBLEMS = (400, 403, 404, 405, 409, 413, 500, 503)
 """Statuses with a text of their own; the rest is told like 400."""
 
 _log = logger("console")
@@ -53,6 +55,9 @@ class Guard:
                 return response
             except NotYours:
                 return await self.problem(request, 404)
+            except NotPossible as error:
+                visit = await self._visit(request, await self.signed_in(request))
+                return self._draw_problem(visit, 409, text=worded(visit, error))
             except BodyTooLarge:
                 return await self.problem(request, 413)
             except (DatabaseUnavailable, DatabaseOverloaded):
@@ -123,10 +128,11 @@ class Guard:
         owners = {owner_of(visit.signed_in, visit.guest), *([owner_of(None, visit.guest)] if is_open else [])}
         return any(self._house.cookies.accepts_csrf(owner, token) for owner in owners)
 
-    def _draw_problem(self, visit: Visit, status: int, name: str = "") -> Response:
+    def _draw_problem(self, visit: Visit, status: int, name: str = "", text: str = "") -> Response:
+        """`text`: what is said instead of the words that belong to the name."""
         name = name or str(status if status in PROBLEMS else 400)
         template = "console/problem_part.html" if visit.is_htmx else "console/problem.html"
-        response = visit.render(template, status=status, problem=name)
+        response = visit.render(template, status=status, problem=name, text=text)
         if visit.is_htmx:
             # Whatever part of the page was asked for: this belongs where messages are.
             response.headers["HX-Retarget"] = "#messages"
