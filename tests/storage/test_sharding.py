@@ -2,11 +2,13 @@
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from opentill.services import archives
 from opentill.storage import layout
-from opentill.storage.database import Step
+from opentill.storage.database import Step, open_database
 from opentill.storage.layout import SHARD_KEY
 from tests.databases import fresh_database, on_both_engines, on_postgres
 from tests.orders import ALIPAY, ASKS_PASSWORD, CODES, PAYS, WECHAT, ask, scanned
@@ -187,6 +189,25 @@ async def test_every_statement_on_the_order_family_names_the_app(engine: str, mo
     assert {sent for sent in issued - DUE_LISTS if not names_the_shard(sent)} == set()
     assert issued >= DUE_LISTS, "an exception that nobody needs any more"
     assert touched >= set(layout.order_family()) - NOT_ON_THE_PATH
+
+
+@on_both_engines
+async def test_archiving_names_the_app_in_every_statement(
+    engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with ground(engine) as g:
+        async with running(g) as w:
+            await a_day(w)
+        g.clock.advance(archives.DEFAULT_DAYS * archives.DAY_MS)
+        async with recorded(g.database_url, monkeypatch) as statements:
+            database = await open_database(g.database_url, connections=1)
+            totals = await archives.run(database, g.clock, tmp_path, days=archives.LEAST_DAYS)
+            await database.close()
+
+            issued = {sent for sent in statements() if family_of(sent)}
+    assert totals.removed > 0
+    assert totals.refused_calls > 0
+    assert {sent for sent in issued if not names_the_shard(sent)} == set()
 
 
 @on_both_engines

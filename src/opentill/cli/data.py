@@ -1,4 +1,4 @@
-"""`opentill data`: the database's schema, and copies of a SQLite database."""
+"""`opentill data`: the database's schema, its archives, and copies of a SQLite database."""
 
 import asyncio
 from pathlib import Path
@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from opentill.cli.archive import archive_command
 from opentill.cli.problems import SettingsProblem, read_settings, told
 from opentill.storage import copies
 from opentill.storage.copies import CopyProblem
 from opentill.storage.database import SQLITE_PREFIX, ensure_schema, newest_schema_version
 
-app = typer.Typer(no_args_is_help=True, help="The database: its schema, and copies of it.")
+app = typer.Typer(no_args_is_help=True, help="The database: its schema, copies and archives of it.")
+app.command("archive")(archive_command)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from opentill.cli import connections, server
 from opentill.cli.reference_markdown import ENGLISH, code, duration, table
 from opentill.commands import barcode
 from opentill.domain import notification, order, parties, refund
-from opentill.services import access, asking, notifications, opening, places
+from opentill.services import access, asking, notifications, opening, places, replies
 from opentill.storage import sessions, sqlite
 from opentill.worker import loop, notify, poll
 from opentill.worker import refund as refund_job
@@ -86,6 +86,12 @@ def _databases() -> Rows:
         ("Waiting for a connection", f"{sessions.MAX_WAITING}, {_s(sessions.MAX_WAIT_S)}", "error `BUSY`"),
         ("A statement / a lock on PostgreSQL", _statements(), "error `STORAGE_UNAVAILABLE`"),
         ("SQLite: writes waiting", str(sqlite.MAX_WAITING_UNITS), "error `BUSY`"),
+        (
+            "Replies waiting for their orders' timelines, per process",
+            str(replies.MAX_WAITING),
+            "not shown there; `opentill_replies_not_kept` counts them",
+        ),
+        ("Replies of one interface kept for one order, per process", str(replies.MAX_ROWS), "not shown there"),
         ("SQLite: another process writes", _ms(sqlite.BUSY_TIMEOUT_MS), "error `STORAGE_UNAVAILABLE`"),
     )
 

@@ -4,6 +4,7 @@ import msgspec
 
 from opentill.services.notifications import Told
 from opentill.services.replies import REPLIED
+from opentill.storage.archive import ARCHIVED
 from opentill.storage.history import Event
 
 GOOD = frozenset({"PAID", "PAID_LATE", "REFUND_SUCCEEDED", "TOLD"})
@@ -13,7 +14,7 @@ BAD = frozenset(
         "TRADE_UNKNOWN", "TOLD_WRONG", "TOLD_NOT", "REPLIED_REFUSAL",
     }
 )  # fmt: skip
-_SHOWN_APART = frozenset({"said", "request", "reply", "command", "actor", "note", "amount_fen", "source"})
+_SHOWN_APART = frozenset({"said", "request", "reply", "command", "actor", "note", "file", "amount_fen", "source"})
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ def _of_event(event: Event) -> Entry:
         actor=detail.get("actor", ""),
         source=detail.get("source", ""),
         amount_fen=int(amount) if amount.isdigit() else None,
-        note=detail.get("note", ""),
+        note=detail.get("file", "") if word == ARCHIVED else detail.get("note", ""),
         facts=tuple((name, value) for name, value in detail.items() if value and name not in _SHOWN_APART),
         request=tuple((name, value) for name, _, value in lines),
         said=readable(detail.get("said", "")),

@@ -1,8 +1,10 @@
 """The list of orders and the page of one order."""
 
 import re
+from pathlib import Path
 
 from opentill.domain.people import Role
+from opentill.services import archives
 from opentill.storage.history import events_of_order
 from tests.databases import on_both_engines
 from tests.orders import ask, fault, paid, refunded_at_wallet, scanned
@@ -120,6 +122,20 @@ async def test_an_order_s_page_tells_everything_that_happened() -> None:
             c.texts["event"]["REPLIED"], c.texts["order"]["our_reply"], "refundStatus", "refund_amount",
         ):  # fmt: skip
             assert text in page, text
+
+
+async def test_the_page_of_an_archived_order_names_the_file(tmp_path: Path) -> None:
+    async with console() as c:
+        w = c.world
+        order_no = await paid(w)
+        await w.advance((archives.DEFAULT_DAYS + 1) * 86_400)
+        totals = await archives.run(w.database, w.clock, tmp_path, days=archives.DEFAULT_DAYS)
+
+        page = (await c.get(f"/orders/{order_no}")).text
+
+        assert c.texts["event"]["ARCHIVED"] in page
+        assert totals.files[0] in page
+        assert c.texts["event"]["PAID"] not in page
 
 
 async def test_every_event_has_words_in_both_languages() -> None:
