@@ -10,12 +10,11 @@ from opentill.domain.refund import RefundState
 from tests.faults.cells import Cell
 from tests.faults.truth import Books, check_always, check_end, read_books
 from tests.orders import ALIPAY, ASKS_PASSWORD, CODES, PAYS, ask, fault, paid, scanned
+from tests.wallets import hanging_up_at_once
 from tests.world import World, world
 
 AMOUNT_FEN = 1000
 REFUND_FEN = 300
-SHORT_TIMEOUT_S = 0.5
-"""Patience of the gateway where a wallet says nothing: silence must not make the tests slow."""
 SLOW_S = 2
 LATE_S = 600
 # The worker asks after 5, 10, 20, 40 s and each minute, and at the end of the order's life (design 7).
@@ -33,8 +32,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 async def play(cell: Cell, engine: str = "sqlite") -> Seen:
     """Run the cell, checking what must always hold on the way. Raises AssertionError."""
-    settings: dict[str, Any] = {"wallet_timeout_s": SHORT_TIMEOUT_S} if cell.fault == "hang" else {}
-    async with world(engine, **settings) as w:
+    async with world(engine) as w, hanging_up_at_once(w):
         await w.set_rules(w.till, default_notify_url=w.shop.url)
         told = await _SCENES[cell.operation](w, cell)
         await _passing(w, w.settle())
