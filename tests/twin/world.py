@@ -25,6 +25,8 @@ from tests.twin.clients import AlipayClient, WechatClient
 
 NOON_MS = 1_795_406_400_000  # 2026-11-23 12:00:00 in China
 FAR_MS = NOON_MS + 3650 * 86_400_000  # far from the real time, which the wallets accept as well
+LONGER_THAN_CLIENTS_S = 75
+"""For this long a server keeps idle connections: clients are the first to give one up, as in production."""
 
 
 @dataclass
@@ -136,6 +138,8 @@ async def serving(app: Starlette, listener: socket.socket) -> AsyncIterator[None
         access_log=False,
         proxy_headers=False,
         timeout_graceful_shutdown=1,
+        # Else, after a busy machine's pause, a connection would be closed while the next request is written to it.
+        timeout_keep_alive=LONGER_THAN_CLIENTS_S,
     )
     config.load()
     server = uvicorn.Server(config)
