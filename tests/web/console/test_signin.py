@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 
 import pyotp
 import pytest
@@ -422,7 +423,7 @@ async def start(c: Console, code: str, *, login: str = "boss", password: str = P
     return await c.post("/start", form, as_=None)
 
 
-def t(c: Console) -> dict[str, str]:
+def t(c: Console) -> Mapping[str, str]:
     return c.texts["signin"]
 
 
