@@ -1,9 +1,12 @@
-"""The whole world lives through seeds that are always the same, and a few new ones each time."""
+"""The whole world lives through seeds that are always the same, and through a few new ones for each new code."""
 
-import secrets
+import hashlib
+from pathlib import Path
+from random import Random
 
 import pytest
 
+import opentill
 from tests.simulation.ground import Ground
 from tests.simulation.scenario import scenario_of
 from tests.simulation.world import run_world
@@ -13,6 +16,13 @@ FIXED = range(1, 13)
 NEW = 4
 
 
+def _new_seeds() -> list[int]:
+    """Drawn from the gateway's source: a change meets worlds that nobody has seen, the same ones wherever it runs."""
+    sources = sorted(Path(opentill.__file__).parent.rglob("*.py"))
+    chance = Random(hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest())
+    return [chance.randrange(10**9) for _ in range(NEW)]
+
+
 @pytest.mark.parametrize("seed", FIXED)
 def test_nothing_is_broken_in_the_world_of(seed: int, on: Ground) -> None:
     report = run_world(on, scenario_of(seed))
@@ -20,9 +30,9 @@ def test_nothing_is_broken_in_the_world_of(seed: int, on: Ground) -> None:
     assert report.broken == (), f"make simulate SEED={seed}"
 
 
-@pytest.mark.parametrize("_", range(NEW))
-def test_nothing_is_broken_in_a_world_that_nobody_has_seen(_: int, on: Ground) -> None:
-    seed = secrets.randbelow(10**9)
+@pytest.mark.parametrize("place", range(NEW))
+def test_nothing_is_broken_in_a_world_that_nobody_has_seen(place: int, on: Ground) -> None:
+    seed = _new_seeds()[place]
 
     report = run_world(on, scenario_of(seed))
 
