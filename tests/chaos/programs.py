@@ -1,13 +1,14 @@
 """Programs that are started, killed at any instant and started again at the same place."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +18,7 @@ START_S = 60.0
 STOP_S = 40.0
 LOOK_EVERY_S = 0.01
 PORTS = range(20_000, 32_000)
+PORTS_PER_RUNNER = 1_000
 STILL_HELD_S = 0.1
 """Wait before the next try when the predecessor's processes still hold the socket."""
 
@@ -26,14 +28,28 @@ class NotRunning(Exception):
 
 
 def free_ports(count: int) -> list[int]:
-    """So many ports that nobody listens on, outside the range that connections take theirs from."""
+    """So many ports that nobody listens on, outside the range that connections take theirs from.
+
+    Until its program listens a port looks free to everybody, so none is given twice: runners of one test run have ports
+    of their own, and each goes round its own.
+    """
     found: list[int] = []
     while len(found) < count:
-        port = random.choice(PORTS)
+        port = next(_OWN_PORTS)
         with socket.socket() as probe:
-            if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
                 found.append(port)
     return found
+
+
+def _own_ports() -> Iterator[int]:
+    runner = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % (len(PORTS) // PORTS_PER_RUNNER)
+    own = PORTS[runner * PORTS_PER_RUNNER : (runner + 1) * PORTS_PER_RUNNER]
+    first = random.randrange(PORTS_PER_RUNNER)  # another run on this machine begins elsewhere
+    return itertools.cycle([*own[first:], *own[:first]])
+
+
+_OWN_PORTS = _own_ports()
 
 
 class Program:

@@ -47,9 +47,14 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How much of everything. `accidents_s`: seconds under load and accidents; `calm_s`: without; the hour in steps."""
+    """How much of everything. `accidents_s`: seconds under load and accidents; `calm_s`: without; the hour in steps.
+
+    On a busy machine accidents go on until the gateway was killed `kills` times and `paid` orders were paid.
+    """
 
     accidents_s: float
+    kills: int = 0
+    paid: int = 0
     calm_s: float = 8.0
     steps_ms: Sequence[int] = (20 * 60_000, 40 * 60_000, HOUR_MS)
 
@@ -139,7 +144,7 @@ class _Play:
         accidents = self._accidents()
         until = time.monotonic() + self._plan.accidents_s
         deck: list[str] = []
-        while time.monotonic() < until:
+        while time.monotonic() < until or not self._is_enough():
             if not deck:
                 deck = [*accidents, *["gateway killed"] * 3]
                 self._chance.shuffle(deck)
@@ -149,6 +154,10 @@ class _Play:
             await accidents[name]()
             self._report.accidents[name] += 1
             self._tell(f"{name} ({time.monotonic() - began:.1f} s), {len(self._load.asked)} orders asked for")
+
+    def _is_enough(self) -> bool:
+        paid = sum(order.paid_at_ms > 0 for order in self._load.asked)
+        return self._report.accidents["gateway killed"] >= self._plan.kills and paid >= self._plan.paid
 
     def _accidents(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         scene = self._scene

@@ -3,7 +3,7 @@
 from tests.chaos.__main__ import figures
 from tests.chaos.run import HOUR_MS, Plan, run
 
-SHORT = Plan(accidents_s=6, calm_s=0, steps_ms=(HOUR_MS,))
+SHORT = Plan(accidents_s=6, kills=1, paid=60, calm_s=0, steps_ms=(HOUR_MS,))
 
 
 async def test_nothing_is_lost_or_doubled_when_processes_disks_and_wallets_fail() -> None:
