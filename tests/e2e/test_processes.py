@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +26,12 @@ def is_there(pid: int) -> bool:
 
 async def gone(pids: list[int]) -> None:
     """Return when none of these processes is there any more."""
+    await until(lambda: not any(map(is_there, pids)))
+
+
+async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while any(map(is_there, pids)):  # noqa: ASYNC110 - not our children: no event
+        while not is_so():  # noqa: ASYNC110 - processes that are not our children: no event
             await asyncio.sleep(0.02)
 
 
@@ -77,6 +82,7 @@ async def test_a_rolling_restart_of_two_web_processes_under_load_drops_no_reques
             callers.append(Caller(till))
         stopping = asyncio.Event()
         calling = [asyncio.create_task(caller.call(stopping)) for caller in callers]
+        await until(lambda: all(caller.replies for caller in callers))
         before = t.gateways[0].children()
 
         os.kill(t.gateways[0].pid, signal.SIGHUP)

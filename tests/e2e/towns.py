@@ -65,6 +65,11 @@ class Town:
             async with self.http.post(f"{self.scene.place.twin}/twin/api/faults", json=values) as reply:
                 assert reply.status == 200, await reply.text()
 
+    async def quick_wallets(self) -> None:
+        """Calls that come from now on are answered at once."""
+        async with self.http.delete(f"{self.scene.place.twin}/twin/api/faults") as reply:
+            assert reply.status == 200, await reply.text()
+
     async def wallet_trades(self) -> list[dict[str, Any]]:
         """What the wallets' books hold, newest first."""
         async with self.http.get(f"{self.scene.place.twin}/twin/api/trades?limit=200") as reply:
