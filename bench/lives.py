@@ -124,7 +124,7 @@ async def _opened(port: int, requests: list[bytes]) -> list[str]:
     order_nos = [""] * len(requests)
 
     def keep(number: int, body: bytes) -> None:
-        order_nos[number] = json.loads(body)["data"]["cbOrderNo"]
+        order_nos[number] = load.order_no_of(body)
 
     await load.run([port], requests, clients=64, keep=keep)
     return order_nos

@@ -76,6 +76,11 @@ def code_of(body: bytes) -> str:
     return str(json.loads(body)["result"]["errorCode"])
 
 
+def order_no_of(body: bytes) -> str:
+    """Our number in the reply to a scan."""
+    return str(json.loads(body)["data"]["cbOrderNo"])
+
+
 async def run(
     ports: Sequence[int],
     requests: Sequence[bytes],
