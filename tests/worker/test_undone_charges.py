@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from opentill.domain.order import Order
-from opentill.services import closing
+from opentill.services import closing, orders, undoing
+from opentill.storage import history
 from tests.clients import Reply
 from tests.orders import ALIPAY, ASKS_PASSWORD, CODES, PAYS, WECHAT, ask, on_each_wallet, refunded_at_wallet, refunds_of
 from tests.wallets import Accident, Call, Road, faulty_road
@@ -84,6 +85,58 @@ async def test_money_that_stayed_is_asked_about_until_the_request_must_have_arri
         stored = await w.order(order.order_no)
         assert (stored.state.value, stored.refunded_fen, stored.poll_at_ms) == ("PAID", 0, 0)
         assert (order.poll_at_ms > asked_at_ms, len(road.calls)) == (True, 1)
+
+
+def worded_as_refunds(w: World) -> None:
+    """From here on the wallet says REFUND of a charge that was undone, as of any other with a refund."""
+    # channels B.5, B.10: which of its two words it uses for these is written nowhere.
+    w.twin._context.books.run("UPDATE trades SET state = 'PAID' WHERE state = 'REVOKED'")
+
+
+@pytest.mark.parametrize("accident", [Accident.REPLY_LOST, Accident.ERROR_500])
+async def test_a_charge_that_was_undone_is_no_payment_whatever_the_wallet_calls_it(accident: Accident) -> None:
+    async with faulty_road() as road, world(**road.settings | {"wallet_timeout_s": 5}) as w:
+        road.leads_to(w)
+        road.accidents = [Accident.REPLY_LOST]
+        order_no = (await charge(w, WECHAT, PAYS)).order_no
+        order = await w.order(order_no)
+        # Every question until then is lost, and so is the answer to being asked to undo it.
+        road.always = accident
+        await closing.expire(w.deployment, order)
+        road.always = Accident.NONE
+        worded_as_refunds(w)
+
+        await w.advance(180)
+
+        stored = await w.order(order_no)
+        assert await refunded_at_wallet(w, order_no) == [1000]
+        assert (stored.state.value, stored.received_fen, stored.refunded_fen) == ("PAID", 1000, 1000)
+        assert [refund.cause.value for refund in await refunds_of(w, order_no)] == ["REVERSED"]
+        assert w.shop.heard == []
+
+
+async def test_money_that_undoing_gave_back_is_found_out_whatever_the_wallet_calls_it() -> None:
+    async with faulty_road() as road, world(**road.settings | {"wallet_timeout_s": 5}) as w:
+        road.leads_to(w)
+        order = await paid_while_it_is_undone(w, road, WECHAT, Accident.REPLY_LOST)
+        worded_as_refunds(w)
+
+        await w.advance(180)
+
+        stored = await w.order(order.order_no)
+        assert (stored.state.value, stored.refunded_fen, stored.attention) == ("PAID", 1000, "RETURNED")
+
+
+async def test_a_refund_of_ours_is_not_taken_for_the_undoing() -> None:
+    async with world() as w:
+        order_no = (await charge(w, WECHAT, PAYS)).order_no
+        event = history.add_event(1, order_no, now_ms=w.clock.now_ms(), kind=undoing.UNDO_ASKED, detail={})
+        await w.database.write([event])
+        await ask(w, "refund", order_no=order_no, refund_amount=300)
+
+        await orders.ask_wallet(w.deployment, await w.order(order_no), source="watch")
+
+        assert (await w.order(order_no)).refunded_fen == 300
 
 
 async def test_an_order_that_is_known_to_be_paid_is_not_undone() -> None:

@@ -108,6 +108,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     needs_password: bool = False
     was_refunded: bool = False
     """The trade was paid and all of it has gone back: a reverse found money, or found out that an earlier one had."""
+    has_refunds: bool = False
+    """The trade was paid and some of it, or all, has gone back, the wallet does not say why."""
     said: Mapping[str, Any] = {}
     """What the wallet said, as it said it, where it can be believed: for the timeline."""
     page_values: Mapping[str, str] = {}

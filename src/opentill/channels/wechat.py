@@ -68,7 +68,8 @@ _REFUNDS = "/v3/refund/domestic/refunds"
 
 _BARCODE = re.compile(r"1[0-5]\d{16}", re.ASCII)  # protocol 4.2: 18 digits
 
-_PAID_STATES = ("SUCCESS", "REFUND")  # channels B.5: a trade with refunds is still a paid one
+_WITH_REFUNDS = "REFUND"
+_PAID_STATES = ("SUCCESS", _WITH_REFUNDS)  # channels B.5: a trade with refunds is still a paid one
 
 
 class Wechat:
@@ -172,7 +173,7 @@ class Wechat:
         found = await self.query(account, trade_no)
         if found.outcome is Outcome.CLOSED:
             return found
-        if reply.word == OK and found.outcome is Outcome.PAID and found.code == "REFUND":
+        if reply.word == OK and found.outcome is Outcome.PAID and found.has_refunds:
             return _answer(reply, Outcome.CLOSED, was_refunded=True, payment=found.payment)
         return _answer(reply, Outcome.UNKNOWN)
 
@@ -277,7 +278,9 @@ def _trade_answer(account: WechatAccount, reply: Reply, trade_no: str) -> Answer
     )
     payment = _payment(node)
     if state in _PAID_STATES:
-        return _answer(reply, Outcome.PAID, payment=payment) if payment is not None else _unreadable(reply)
+        has_refunds = state == _WITH_REFUNDS
+        paid = _answer(reply, Outcome.PAID, payment=payment, has_refunds=has_refunds)
+        return paid if payment is not None else _unreadable(reply)
     if state == "REVOKED" and payment is not None and payment.paid_at_ms:
         return _answer(reply, Outcome.CLOSED, was_refunded=True, payment=payment)
     return _answer(reply, codes.trade_state(state), needs_password=state == "USERPAYING")

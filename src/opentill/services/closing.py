@@ -4,17 +4,16 @@ from opentill.base.errors import GatewayError
 from opentill.channels.base import Answer, Outcome
 from opentill.domain.order import Order, OrderState, PaymentWay, next_poll_ms
 from opentill.protocol.words import CHANNEL_TITLES
-from opentill.services import orders
+from opentill.services import orders, undoing
 from opentill.services.deployment import Deployment
 from opentill.services.payments import WATCH_MS
+from opentill.services.undoing import UNDO_ASKED
 from opentill.storage import history
 from opentill.storage import orders as rows
 from opentill.storage.database import StepFailed
 
 BY_REQUEST = "reverse"
 BY_US = "expiry"
-UNDO_ASKED = "UNDO_ASKED"
-"""Event: the wallet is about to be asked to undo a charge, paid or not."""
 
 
 async def reverse(deployment: Deployment, order: Order) -> Order:
@@ -66,7 +65,7 @@ async def confirm(deployment: Deployment, order: Order) -> int:
 
     Returns when to ask again, 0: never, nobody undid it or what became of it is certain.
     """
-    asked_at_ms = await history.last_at_ms(deployment.database, order.app_id, order.order_no, kind=UNDO_ASKED)
+    asked_at_ms = await undoing.asked_at_ms(deployment, order)
     account = await deployment.parties.account(order.account_id)
     if not asked_at_ms or account is None or order.refunded_fen >= order.received_fen:
         return 0

@@ -9,6 +9,7 @@ from opentill.base.errors import GatewayError
 from opentill.base.logs import logger
 from opentill.channels.base import Answer, Outcome, Trade
 from opentill.domain.order import Order, OrderState, PaymentWay, next_poll_ms
+from opentill.services import undoing
 from opentill.services.deployment import Deployment
 from opentill.services.notifications import owe_notification
 from opentill.services.payments import WATCH_MS, Said, plan_payment
@@ -95,6 +96,7 @@ async def record_outcome(
     Raises: STORAGE_UNAVAILABLE (others kept changing the order; nothing of this answer is recorded).
     """
     if answer.payment is not None:
+        answer = await undoing.understood(deployment, order, answer)
         said = msgspec.structs.replace(said, words=wallet_words(answer.said))
     for _ in range(MAX_RACES):
         now_ms = deployment.clock.now_ms()
