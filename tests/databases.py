@@ -26,8 +26,8 @@ on_both_engines = pytest.mark.parametrize("engine", ENGINES)
 on_postgres = pytest.mark.parametrize("engine", ["postgresql"])
 on_sqlite = pytest.mark.parametrize("engine", ["sqlite"])
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
 TEMPLATE = "template_migrated"
 # A test's data need not survive a power failure.
 SERVER_SETTINGS = {

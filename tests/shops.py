@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from tests.twin.world import serving
 
-LONGEST_WAIT_S = 20.0
+LONGEST_WAIT_S = 60.0
 """Real seconds after which waiting for a notification fails the test."""
 
 

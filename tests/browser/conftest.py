@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.sandbox import Sandbox, launched, running_sandbox
+
+# Five seconds, Playwright's own patience, are short for a machine that runs two more browsers.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ async def status_of(process: Process, order_no: str) -> str:
     return reply.data["orderStatus"]
 
 
-async def paid_within(process: Process, order_no: str, *, seconds: float = 20.0) -> None:
+async def paid_within(process: Process, order_no: str, *, seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while await status_of(process, order_no) != "2":  # noqa: ASYNC110 - another process sets no event here
             await asyncio.sleep(0.05)

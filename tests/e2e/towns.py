@@ -18,7 +18,7 @@ from tests.clients import Reply, Till
 from tests.databases import fresh_url
 from tests.shops import Shop, open_shop
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 LOOK_EVERY_S = 0.05
 
 

@@ -13,7 +13,7 @@ from tests.storage.tables import CREATE, insert, states
 
 # A commit is answered once the standby has it.
 SYNCHRONOUS = {"synchronous_standby_names": "*"}
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @dataclass

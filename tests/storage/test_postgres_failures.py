@@ -39,6 +39,7 @@ END $$;
 
 
 KILL_ROUNDS = 30
+PATIENCE_S = 60.0
 
 
 @contextlib.asynccontextmanager
@@ -135,11 +136,23 @@ async def test_what_an_error_of_the_server_means(state: str, expected: type[Exce
         assert await states(database) == {}
 
 
+# Whoever calls it goes on once two have called it.
+MEET = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION meet() RETURNS BIGINT LANGUAGE plpgsql AS $$
+DECLARE try BIGINT := nextval('tries');
+BEGIN
+    WHILE (SELECT last_value FROM tries) < 2 LOOP PERFORM pg_sleep(0.001); END LOOP;
+    RETURN try;
+END $$;
+"""
+
+
 async def test_two_units_that_lock_each_other_out_both_succeed() -> None:
     async with lamps("postgresql") as (url, database), bystander(url) as other:
-        await other.execute("CREATE SEQUENCE tries")
+        await other.execute(MEET)
         await database.write([insert(1), insert(2)])
-        meanwhile = Step("SELECT nextval('tries') AS try, CAST(pg_sleep(0.1) AS TEXT) AS slept")
+        meanwhile = Step("SELECT meet() AS try")
 
         answers = await asyncio.gather(
             database.write([switch(1, expect="OFF", state="OFF"), meanwhile, switch(2, expect="OFF", state="OFF")]),
@@ -237,7 +250,7 @@ async def test_it_heals_when_the_server_was_restarted() -> None:
             await database.write([insert(1)], wakes=["notify"])
 
             assert await states(database) == {1: "OFF"}
-            await asyncio.wait_for(woken.wait(), 10)
+            await asyncio.wait_for(woken.wait(), PATIENCE_S)
     finally:
         cluster.stop()
 
@@ -279,13 +292,15 @@ async def test_more_statements_than_are_kept_are_prepared_anew(monkeypatch: pyte
 
 async def test_who_waits_too_long_for_a_connection_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "MAX_WAIT_S", 0.05)
-    async with lamps("postgresql", connections=1) as (_, database):
-        slow = asyncio.create_task(database.read("SELECT CAST(pg_sleep(0.5) AS TEXT) AS slept"))
+    async with lamps("postgresql", connections=1) as (url, database), bystander(url) as other:
+        await other.execute("SELECT pg_advisory_lock(1)")
+        slow = asyncio.create_task(database.read("SELECT CAST(pg_advisory_lock(1) AS TEXT) AS got"))
         await asyncio.sleep(0)
 
         with pytest.raises(DatabaseOverloaded):
             await database.write([insert(1)])
 
+        await other.execute("SELECT pg_advisory_unlock(1)")
         await slow
         assert await states(database) == {}
 

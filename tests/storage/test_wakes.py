@@ -10,7 +10,7 @@ from opentill.storage.wakes import CHANNEL
 from tests.databases import on_both_engines
 from tests.storage.tables import insert, lamps, switch
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 async def woken(event: asyncio.Event) -> None:

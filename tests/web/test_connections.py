@@ -14,13 +14,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from opentill.cli import connections
-from opentill.cli.connections import MAX_HEAD_BYTES, ConnectionLimits
+from opentill.cli.connections import ARRIVAL_TIMEOUT_S, MAX_HEAD_BYTES, ConnectionLimits
 from opentill.web.busy import busy
+from tests.loops import skip
 
 REQUEST = b"POST /gatewayOpen.htm HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
 BEGUN = REQUEST[:-2]
 """A request of which two bytes are missing."""
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class App:
@@ -29,9 +30,11 @@ class App:
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.came = asyncio.Event()
         self.left = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.came.set()
         try:
             await Request(scope, receive).body()
         except ClientDisconnect:
@@ -70,15 +73,26 @@ class Client:
 class Place:
     """A server and those who connect to it."""
 
-    def __init__(self, app: App, port: int) -> None:
+    def __init__(self, app: App, port: int, server: uvicorn.Server) -> None:
         self.app = app
         self._port = port
+        self._server = server
         self.clients: list[Client] = []
 
     async def connect(self) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self._port))
         self.clients.append(client)
         return client
+
+    async def arrived(self, client: Client, *, is_request: bool) -> None:
+        """Return once the server knows of this connection, and, with `is_request`, of a request's head."""
+        address = client.writer.get_extra_info("sockname")
+        known = self._server.server_state.connections
+        async with asyncio.timeout(PATIENCE_S):
+            while address not in {getattr(connection, "client", None) for connection in known}:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            if is_request:
+                await self.app.came.wait()
 
 
 @asynccontextmanager
@@ -92,7 +106,7 @@ async def place(*, max_connections: int = 16) -> AsyncIterator[Place]:
     server.lifespan = config.lifespan_class(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         await server.startup(sockets=[listener])
-        there = Place(app, listener.getsockname()[1])
+        there = Place(app, listener.getsockname()[1], server)
         try:
             yield there
         finally:
@@ -160,11 +174,13 @@ async def test_too_many_even_to_be_told_are_closed_at_once(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     "said", [b"", b"POST /gatewayOpen.htm HT", BEGUN], ids=["nothing", "half a head", "half a body"]
 )
-async def test_what_does_not_arrive_in_time_is_ended(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "ARRIVAL_TIMEOUT_S", 0.1)
+async def test_what_does_not_arrive_in_time_is_ended(said: bytes) -> None:
     async with place() as p:
         client = await p.connect()
         client.writer.write(said)
+        await p.arrived(client, is_request=said == BEGUN)
+
+        skip(ARRIVAL_TIMEOUT_S)
 
         rest = await client.closed()
 
@@ -172,23 +188,29 @@ async def test_what_does_not_arrive_in_time_is_ended(said: bytes, monkeypatch: p
         assert p.app.left == (1 if said == BEGUN else 0)
 
 
-async def test_the_second_request_of_a_connection_has_to_arrive_in_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "ARRIVAL_TIMEOUT_S", 0.1)
+async def test_the_second_request_of_a_connection_has_to_arrive_in_time_too() -> None:
     async with place() as p:
         client = await p.connect()
         await client.ask()
+        p.app.came.clear()
         client.writer.write(BEGUN)
+        await p.arrived(client, is_request=True)
+
+        skip(ARRIVAL_TIMEOUT_S)
 
         assert await client.closed() == b""
         assert p.app.left == 1
 
 
-async def test_an_answer_may_take_longer_than_its_request_may_take_to_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "ARRIVAL_TIMEOUT_S", 0.05)
+async def test_an_answer_may_take_longer_than_its_request_may_take_to_arrive() -> None:
     async with place() as p:
         p.app.may_answer.clear()
-        asked = asyncio.create_task((await p.connect()).ask())
+        client = await p.connect()
+        asked = asyncio.create_task(client.ask())
+        await p.arrived(client, is_request=True)
         silent = await p.connect()
+        await p.arrived(silent, is_request=False)
+        skip(ARRIVAL_TIMEOUT_S)
         await silent.closed()  # the time is over
 
         p.app.may_answer.set()
