@@ -25,7 +25,8 @@ from opentill.cli.wiring import open_administration, open_deployment, worker_of
 from opentill.commands.registry import load_commands
 from opentill.domain.parties import ALIPAY, WECHAT, AppRules
 from opentill.services.access import TEST_APP, TEST_KEY, TEST_OPERATOR
-from opentill.services.administration import Administration, NotPossible
+from opentill.services.administration import Administration
+from opentill.services.not_possible import NotPossible
 from opentill.storage.database import ensure_schema
 from opentill.web.app import build_app
 
