@@ -135,7 +135,7 @@ BUGS = (
     bug(
         "new-number-on-retry",
         "A refund that is sent again gets another number at the wallet.",
-        Swap(refunds._exchange, "refund_no=refund.refund_no,", "refund_no=refund.refund_no + str(refund.asks),"),
+        Swap(refunds._request, "refund_no=refund.refund_no,", "refund_no=refund.refund_no + str(refund.asks),"),
     ),
     bug(
         "unknown-refund-is-failed",

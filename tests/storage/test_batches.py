@@ -6,7 +6,7 @@ import pytest
 
 from opentill.storage.database import Database, DatabaseUnavailable, Step, StepFailed
 from tests.databases import on_postgres
-from tests.storage.tables import lamps, states
+from tests.storage.tables import lamps, plain, states
 
 BIRTHDAYS = "SELECT count(DISTINCT xmin::text) AS transactions FROM lamps"
 
@@ -27,6 +27,28 @@ def noted(lamp_id: int, note: str) -> Step:
         rows=1,
         many="UPDATE lamps SET note = given.note FROM unnest($1::bigint[], $2::text[]) AS given (lamp_id, note) "
         "WHERE lamps.lamp_id = given.lamp_id",
+    )
+
+
+def claimed(lamp_id: int, *, expect: str) -> Step:
+    return Step(
+        "UPDATE lamps SET state = 'MINE' WHERE lamp_id = $1 AND state = $2 RETURNING lamp_id, $2 AS was, note",
+        (lamp_id, expect),
+        rows=1,
+        many="UPDATE lamps SET state = 'MINE' FROM unnest($1::bigint[], $2::text[]) AS given (lamp_id, was) "
+        "WHERE lamps.lamp_id = given.lamp_id AND lamps.state = given.was RETURNING lamps.lamp_id, given.was, note",
+    )
+
+
+def counted(lamp_id: int, by: int) -> Step:
+    """Adds to a lamp that several may mean at once."""
+    return Step(
+        "INSERT INTO lamps (lamp_id, state) VALUES ($1, $2) ON CONFLICT (lamp_id) "
+        "DO UPDATE SET state = lamps.state || excluded.state",
+        (lamp_id, "+" * by),
+        many="INSERT INTO lamps (lamp_id, state) SELECT lamp_id, string_agg(state, '') FROM unnest($1::bigint[], "
+        "$2::text[]) AS given (lamp_id, state) GROUP BY lamp_id ORDER BY lamp_id ON CONFLICT (lamp_id) "
+        "DO UPDATE SET state = lamps.state || excluded.state",
     )
 
 
@@ -90,6 +112,37 @@ async def test_a_later_step_that_fails_undoes_its_own_unit_alone(engine: str) ->
         assert isinstance(answers[1], StepFailed)
         assert answers[1].index == 1
         assert await states(database) == {1: "OFF", 3: "OFF"}
+
+
+@on_postgres
+async def test_of_those_who_claim_at_once_each_hears_of_its_own_row(engine: str) -> None:
+    async with lamps(engine) as (_, database):
+        await all_of(database, [[added(lamp_id), noted(lamp_id, f"n{lamp_id}")] for lamp_id in range(8)])
+        await database.write([claimed(3, expect="OFF")])
+
+        answers = await all_of(database, [[claimed(lamp_id, expect="OFF")] for lamp_id in (*range(8), 5)])
+
+        notes = [plain(answer)[0][0]["note"] if isinstance(answer, list) else type(answer) for answer in answers]
+        assert notes == ["n0", "n1", "n2", StepFailed, "n4", "n5", "n6", "n7", StepFailed]
+        # The claim that came too late did not make the others try again.
+        assert await transactions(database) == 2
+
+
+@on_postgres
+async def test_what_many_units_add_to_the_same_row_is_all_there(engine: str) -> None:
+    async with lamps(engine) as (_, database):
+        units = [
+            [added(lamp_id), *(counted(100 + line, by=lamp_id % 3) for line in range(lamp_id % 4))]
+            for lamp_id in range(24)
+        ]
+
+        answers = await all_of(database, units)
+
+        assert answers == [[[] for _ in unit] for unit in units]
+        sums = {row: len(state) for row, state in (await states(database)).items() if row >= 100}
+        assert sums == {100 + line: sum(n % 3 for n in range(24) if n % 4 > line) for line in range(3)}
+        # Two shapes: lamps alone, and lamps with something counted, however much.
+        assert await transactions(database) == 2
 
 
 @on_postgres

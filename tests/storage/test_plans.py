@@ -11,7 +11,7 @@ import pytest
 
 from opentill.domain.order import Order, OrderState, PaymentWay
 from opentill.storage import history, layout, orders, sessions
-from opentill.storage.batches import Batches, Unit
+from opentill.storage.batches import Batches, Rows, Unit
 from opentill.storage.database import Database, Step
 from opentill.storage.engine import Argument
 from opentill.storage.sessions import Connection, Session, connect
@@ -37,9 +37,9 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         statements.add(sql)
         return await run(self, sql, args)
 
-    async def listen_too(self: Batches, unit: Unit) -> None:
+    async def listen_too(self: Batches, unit: Unit) -> Rows:
         statements.update(step.many for step in unit)
-        await write(self, unit)
+        return await write(self, unit)
 
     with monkeypatch.context() as patch:
         patch.setattr(Session, "run", listen)

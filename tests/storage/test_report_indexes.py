@@ -2,7 +2,7 @@
 
 import pytest
 
-from opentill.storage import stats
+from opentill.storage import search, stats
 from opentill.storage.database import Database, Row, Step, Value
 from tests.databases import fresh_database, on_both_engines
 
@@ -43,3 +43,13 @@ async def test_a_report_finds_its_hours_by_an_index(engine: str, table: str) -> 
             await stats.items(explained, from_ms=DAY_MS, to_ms=2 * DAY_MS, merchant_id=0)  # type: ignore[arg-type]
 
         assert f"{table}_time" in explained.plan
+
+
+@on_both_engines
+async def test_an_order_is_found_by_the_wallets_number_without_reading_all_payments(engine: str) -> None:
+    async with fresh_database(engine, connections=2) as (_, database):
+        explained = Explained(database)
+
+        await search.orders_of_channel_trade_no(explained, 1, "2026")  # type: ignore[arg-type]
+
+        assert "payments_channel_trade_no" in explained.plan

@@ -45,14 +45,17 @@ async def refunded(
         # A repeat is never told that nothing was done: without a place it hears how the first one stands.
         return found
     with places.taken(order.channel):
+        until_ms = deployment.clock.now_ms() + REFUND_WAIT_MS
         if found is None:
-            found = await refunds.reserve(deployment, caller, order, wanted, write=write)
-        return await _settled(deployment, found)
+            reserved = await refunds.reserve(deployment, caller, order, wanted, write=write)
+            found = reserved.refund
+            if reserved.is_ours:
+                found = await refunds.send(deployment, order, found)
+        return await _settled(deployment, found, until_ms=until_ms)
 
 
-async def _settled(deployment: Deployment, refund: Refund) -> Refund:
-    """A refund sent if its time has come, and waited for."""
-    until_ms = deployment.clock.now_ms() + REFUND_WAIT_MS
+async def _settled(deployment: Deployment, refund: Refund, *, until_ms: int) -> Refund:
+    """A refund asked about if its time has come, and waited for."""
     if refund.state is RefundState.PENDING and refund.due_at_ms <= deployment.clock.now_ms():
         due = DueRefund(refund.app_id, refund.refund_no, refund.due_at_ms)
         refund = await refunds.advance(deployment, due) or refund

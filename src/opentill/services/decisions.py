@@ -9,13 +9,12 @@ from enum import StrEnum
 
 import msgspec
 
-from opentill.base import numbers
 from opentill.channels.base import Outcome, Payment
 from opentill.domain.order import Order, OrderState, PaymentWay
-from opentill.domain.refund import Refund, RefundCause, RefundState
+from opentill.domain.refund import RefundState
 from opentill.services import audit, notifications, orders
 from opentill.services.deployment import Deployment
-from opentill.services.payments import LATE, Said, plan_accepted
+from opentill.services.payments import LATE, Said, plan_accepted, surplus_refund
 from opentill.storage import held, history, refunds
 from opentill.storage import notifications as notification_rows
 from opentill.storage import orders as rows
@@ -94,7 +93,8 @@ async def decide(
         if any(refund.trade_no == payment.trade_no and refund.state is not RefundState.FAILED for refund in earlier):
             raise NotDecided(REFUNDING_ALREADY)
         confirmed = await _confirmed(deployment, payment)
-        unit.append(refunds.insert(_refund_of(order, payment, confirmed, note, now_ms)))
+        reason = note[:MAX_REASON] or "多付款项退回"
+        unit.append(refunds.insert(surplus_refund(order, confirmed, _said_of(payment), reason=reason, now_ms=now_ms)))
     await _write(deployment, order, unit, _detail(payment, choice, note), by=by, wakes=(refunds.WAKE,))
 
 
@@ -123,9 +123,6 @@ async def tell_after_all(deployment: Deployment, order: Order, *, by: By, note: 
 
 async def _accept(deployment: Deployment, order: Order, payment: ReceivedPayment, *, by: By, note: str) -> None:
     confirmed = await _confirmed(deployment, payment)
-    said = Said(
-        source="console", channel=payment.channel, account_id=payment.account_id, trade_no=payment.trade_no
-    )  # fmt: skip
     accept = held.accept(
         payment,
         amount_fen=confirmed.amount_fen,
@@ -133,7 +130,7 @@ async def _accept(deployment: Deployment, order: Order, payment: ReceivedPayment
         discount_fen=confirmed.discount_fen,
     )
     # The others who could have paid are told no by `watch`: an h5 order goes on being watched when it is paid.
-    _, unit = plan_accepted(order, confirmed, said, now_ms=deployment.clock.now_ms())
+    _, unit = plan_accepted(order, confirmed, _said_of(payment), now_ms=deployment.clock.now_ms())
     detail = _detail(payment, Choice.ACCEPT, note) | {
         "ordered_fen": str(order.amount_fen),
         "amount_fen": str(confirmed.amount_fen),
@@ -189,26 +186,8 @@ async def _payments(deployment: Deployment, order: Order) -> list[ReceivedPaymen
     return await held.payments_of(deployment.database, order.app_id, order.order_no)
 
 
-def _refund_of(order: Order, payment: ReceivedPayment, confirmed: Payment, note: str, now_ms: int) -> Refund:
-    """All of a payment that is not the order's own, due at once."""
-    return Refund(
-        app_id=order.app_id,
-        refund_no=numbers.new_order_no(numbers.REFUND, app_id=order.app_id, now_ms=now_ms),
-        order_no=order.order_no,
-        local_refund_no="",
-        request_sign="",
-        operator_id=order.operator_id,
-        trade_no=payment.trade_no,
-        channel=payment.channel,
-        account_id=payment.account_id,
-        cause=RefundCause.SURPLUS,
-        amount_fen=confirmed.received_fen,
-        wallet_fen=confirmed.amount_fen,
-        reason=note[:MAX_REASON] or "多付款项退回",
-        state=RefundState.PENDING,
-        created_at_ms=now_ms,
-        due_at_ms=now_ms,
-    )
+def _said_of(payment: ReceivedPayment) -> Said:
+    return Said(source="console", channel=payment.channel, account_id=payment.account_id, trade_no=payment.trade_no)
 
 
 def _detail(payment: ReceivedPayment, choice: Choice, note: str) -> dict[str, str]:

@@ -98,11 +98,17 @@ async def record_outcome(
     if answer.payment is not None:
         answer = await undoing.understood(deployment, order, answer)
         said = msgspec.structs.replace(said, words=wallet_words(answer.said))
-    for _ in range(MAX_RACES):
+    for races in range(MAX_RACES):
         now_ms = deployment.clock.now_ms()
         if answer.payment is not None:
             changed, unit = await plan_payment(
-                deployment, order, answer.payment, said, was_refunded=answer.was_refunded, now_ms=now_ms
+                deployment,
+                order,
+                answer.payment,
+                said,
+                was_refunded=answer.was_refunded,
+                now_ms=now_ms,
+                is_again=races > 0,
             )
         else:
             changed, unit = _plan_word(order, answer, said, ended_as=ended_as, now_ms=now_ms)

@@ -36,13 +36,24 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def plan_payment(
-    deployment: Deployment, order: Order, payment: Payment, said: Said, *, was_refunded: bool, now_ms: int
+    deployment: Deployment,
+    order: Order,
+    payment: Payment,
+    said: Said,
+    *,
+    was_refunded: bool,
+    now_ms: int,
+    is_again: bool = False,
 ) -> tuple[Order, list[Step]]:
     """The order afterwards and the unit that gets it there; an empty unit: this payment is known already.
 
     `was_refunded`: undoing a charge found it paid and gave the money back, so it is received and refunded in one.
+    `is_again`: a unit made before was refused by what is stored.
     """
-    if await rows.is_payment_known(
+    # Of an open order whose money is not held no payment is known, but for one that a person decided about: then the
+    # payment's own row refuses the unit, and we come again.
+    may_be_known = is_again or not order.is_open or order.attention
+    if may_be_known and await rows.is_payment_known(
         deployment.database,
         order.app_id,
         order.order_no,
@@ -62,7 +73,8 @@ async def plan_payment(
     if order.state is OrderState.PAID:
         flagged, unit = _plan_held(order, payment, said, role=rows.SURPLUS, detail=detail, now_ms=now_ms)
         if (await _rules(deployment, order)).surplus_payment == REFUND:
-            unit.append(refunds.insert(_surplus_refund(order, payment, said, now_ms)))
+            refund = surplus_refund(order, payment, said, reason="重复付款，自动退款", now_ms=now_ms)
+            unit.append(refunds.insert(refund))
         return flagged, unit
     is_late = not order.is_open
     paid = _paid(order, payment, said, is_late=is_late, now_ms=now_ms)
@@ -103,6 +115,19 @@ def plan_accepted(order: Order, payment: Payment, said: Said, *, now_ms: int) ->
         *notifications.owe_notification(paid, now_ms=now_ms),
     ]
     return paid, counted_last(unit)
+
+
+def surplus_refund(order: Order, payment: Payment, said: Said, *, reason: str, now_ms: int) -> Refund:
+    """All of a payment that is not the order's own, to be given back to who paid it."""
+    refund = _refund(
+        order,
+        cause=RefundCause.SURPLUS,
+        amount_fen=payment.received_fen,
+        wallet_fen=payment.amount_fen,
+        reason=reason,
+        now_ms=now_ms,
+    )
+    return msgspec.structs.replace(refund, trade_no=said.trade_no, channel=said.channel, account_id=said.account_id)
 
 
 async def _plan_return(deployment: Deployment, order: Order, payment: Payment, now_ms: int) -> tuple[Order, list[Step]]:
@@ -204,18 +229,6 @@ def _late_refund(order: Order, now_ms: int) -> Refund:
         reason="订单已关闭，自动退款",
         now_ms=now_ms,
     )
-
-
-def _surplus_refund(order: Order, payment: Payment, said: Said, now_ms: int) -> Refund:
-    refund = _refund(
-        order,
-        cause=RefundCause.SURPLUS,
-        amount_fen=payment.received_fen,
-        wallet_fen=payment.amount_fen,
-        reason="重复付款，自动退款",
-        now_ms=now_ms,
-    )
-    return msgspec.structs.replace(refund, trade_no=said.trade_no, channel=said.channel, account_id=said.account_id)
 
 
 def _refund(order: Order, *, cause: RefundCause, amount_fen: int, wallet_fen: int, reason: str, now_ms: int) -> Refund:

@@ -18,7 +18,7 @@ from opentill.domain.refund import (
     next_ask_ms,
     wallet_share_fen,
 )
-from opentill.services.access import Caller
+from opentill.services.access import Caller, OpenAccount
 from opentill.services.deployment import Deployment
 from opentill.services.notifications import REFUND, owe_notification
 from opentill.services.sales import count_refund, counted_last
@@ -38,11 +38,19 @@ CHINA_OFFSET_MS = 8 * 3_600_000
 STUCK = "REFUND_STUCK"
 # A refund of the order's own payment moves its reserved amount; the rest only goes back.
 _OF_THE_ORDER = frozenset({RefundCause.REQUESTED, RefundCause.LATE})
+_NO_ACCOUNT = RefundAnswer(outcome=RefundOutcome.RETRY, code="NO_ACCOUNT")
 
 _log = logger("refunds")
 
 
 Write = Callable[[Sequence[Step]], Awaitable[object]]
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """A refund whose money is set aside. `is_ours`: leased to the caller, who sends it now and nobody else does."""
+
+    refund: Refund
+    is_ours: bool
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,9 +83,11 @@ async def find_repeat(deployment: Deployment, caller: Caller, order: Order, want
 
 async def reserve(
     deployment: Deployment, caller: Caller, order: Order, wanted: Wanted, *, write: Write | None = None
-) -> Refund:
+) -> Reserved:
     """Set the money aside and record the refund; nothing is sent yet.
 
+    One that may be sent now is written down as if it had been, leased to the caller (`send`): after a crash in between
+    the wallet is asked about it first. An earlier one that this repeats is not the caller's.
     `write`: does the unit instead of the database, for who has more to say in it (an audit entry); only adds steps.
     Raises: ORDER_NOT_PAID, REFUND_EXCEEDS_PAYMENT, REFUND_IN_PROGRESS, REFUND_REPEAT_DIFFERS, REFUND_CEILING.
     """
@@ -89,7 +99,7 @@ async def reserve(
             repeat = await find_repeat(deployment, caller, order, wanted)
             if repeat is None:
                 raise
-            return repeat
+            return Reserved(repeat, False)
         unit = [
             order_rows.reserve_refund(order, amount_fen=refund.amount_fen),
             rows.insert(refund),
@@ -114,13 +124,22 @@ async def reserve(
                 raise GatewayError("REFUND_CEILING") from failed
             repeat = await find_repeat(deployment, caller, order, wanted)
             if repeat is not None:
-                return repeat
+                return Reserved(repeat, False)
             found = await order_rows.by_order_no(deployment.database, order.app_id, order.order_no)
             assert found is not None
             order = found
             continue
-        return refund
+        return Reserved(refund, bool(refund.sent_at_ms))
     raise GatewayError("BUSY", note="the order's refunds kept moving")
+
+
+async def send(deployment: Deployment, order: Order, refund: Refund) -> Refund:
+    """Send a refund that was just reserved and is the caller's, and record what the wallet says."""
+    account = await deployment.parties.account(refund.account_id)
+    if account is None:  # since just now
+        return await record_answer(deployment, refund, _NO_ACCOUNT)
+    answer = await _sent(deployment, account, refund, _request(deployment, refund, total_fen=order.amount_fen))
+    return await record_answer(deployment, refund, answer)
 
 
 async def advance(deployment: Deployment, due: DueRefund) -> Refund | None:
@@ -179,6 +198,8 @@ async def _planned(deployment: Deployment, caller: Caller, order: Order, wanted:
     if amount_fen > left_fen or amount_fen == 0:
         raise GatewayError("REFUND_EXCEEDS_PAYMENT", left=left_fen)
     now_ms = deployment.clock.now_ms()
+    due_at_ms = _first_due_ms(deployment, order, earlier, now_ms)
+    is_sent_now = due_at_ms <= now_ms and await deployment.parties.account(order.account_id) is not None
     return Refund(
         app_id=order.app_id,
         refund_no=numbers.new_order_no(numbers.REFUND, app_id=order.app_id, now_ms=now_ms),
@@ -202,7 +223,9 @@ async def _planned(deployment: Deployment, caller: Caller, order: Order, wanted:
         reason=wanted.reason,
         state=RefundState.PENDING,
         created_at_ms=now_ms,
-        due_at_ms=_first_due_ms(deployment, order, earlier, now_ms),
+        sent_at_ms=now_ms if is_sent_now else 0,
+        due_at_ms=now_ms + LEASE_MS if is_sent_now else due_at_ms,
+        asks=1 if is_sent_now else 0,
     )
 
 
@@ -228,17 +251,10 @@ async def _exchange(deployment: Deployment, refund: Refund) -> tuple[Refund, Ref
     """Ask about a refund that may have been sent; send it when the wallet certainly has not got it."""
     account = await deployment.parties.account(refund.account_id)
     if account is None:
-        return refund, RefundAnswer(outcome=RefundOutcome.RETRY, code="NO_ACCOUNT")
-    channel = deployment.channels[refund.channel]
-    request = RefundRequest(
-        trade_no=refund.trade_no,
-        refund_no=refund.refund_no,
-        refund_fen=refund.wallet_fen,
-        amount_fen=await _total_fen(deployment, refund),
-        reason=refund.reason,
-        callback_url=deployment.callback_url(refund.channel, refund.account_id),
-    )
+        return refund, _NO_ACCOUNT
+    request = _request(deployment, refund, total_fen=await _total_fen(deployment, refund))
     if refund.sent_at_ms:
+        channel = deployment.channels[refund.channel]
         answer = await channel.query_refund(account.opened, request)
         _count(deployment, channel.name, "refund_query", answer)
         if answer.outcome is not RefundOutcome.NOT_FOUND:
@@ -246,9 +262,25 @@ async def _exchange(deployment: Deployment, refund: Refund) -> tuple[Refund, Ref
     # Written down before it leaves: after a crash it is asked about first. The number never changes (channels 0.1).
     refund = msgspec.structs.replace(refund, sent_at_ms=deployment.clock.now_ms())
     await deployment.database.write([rows.mark_sent(refund)])
+    return refund, await _sent(deployment, account, refund, request)
+
+
+async def _sent(deployment: Deployment, account: OpenAccount, refund: Refund, request: RefundRequest) -> RefundAnswer:
+    channel = deployment.channels[refund.channel]
     answer = await channel.refund(account.opened, request)
     _count(deployment, channel.name, "refund", answer)
-    return refund, answer
+    return answer
+
+
+def _request(deployment: Deployment, refund: Refund, *, total_fen: int) -> RefundRequest:
+    return RefundRequest(
+        trade_no=refund.trade_no,
+        refund_no=refund.refund_no,
+        refund_fen=refund.wallet_fen,
+        amount_fen=total_fen,
+        reason=refund.reason,
+        callback_url=deployment.callback_url(refund.channel, refund.account_id),
+    )
 
 
 async def _total_fen(deployment: Deployment, refund: Refund) -> int:

@@ -23,8 +23,9 @@ class Step(msgspec.Struct, frozen=True):
     """One statement of a unit, with `$1` … `$n` for `args` (int, str, bytes or None).
 
     `rows`: how many rows it must insert, change, delete or, for a SELECT, return; None: any number.
-    `many`: the same over arrays, an element per unit, for PostgreSQL (`Batches`). Only for a step that must meet one
-    row and returns nothing.
+    `many`: the same over arrays, an element per step, for PostgreSQL (`Batches`). Only for a step that must meet one
+    row or may meet any number; in the second case several steps may mean the same row. One that returns its row is
+    alone in its unit, and its first two arguments are the first two columns that it returns.
     """
 
     sql: str

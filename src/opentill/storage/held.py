@@ -102,4 +102,7 @@ def calm_if(app_id: int, order_no: str, *, attention: str) -> Step:
     return Step(
         "UPDATE orders SET attention = '' WHERE app_id = $1 AND order_no = $2 AND attention = $3",
         (app_id, order_no, attention),
+        many="UPDATE orders SET attention = '' FROM unnest($1::bigint[], $2::text[], $3::text[]) "
+        "AS calm (app_id, order_no, attention) WHERE orders.app_id = calm.app_id AND orders.order_no = calm.order_no "
+        "AND orders.attention = calm.attention",
     )

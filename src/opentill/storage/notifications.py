@@ -14,6 +14,21 @@ WAKE = "notify"
 _COLUMNS = (
     "app_id, notification_id, order_no, kind, url, fields, sign, state, attempts, due_at_ms, created_at_ms, ended_at_ms"
 )
+_INSERT_MANY = (
+    "INSERT INTO notifications (app_id, notification_id, order_no, kind, url, fields, state, due_at_ms, created_at_ms) "
+    "SELECT app_id, notification_id, order_no, kind, url, fields, 'DUE', now_ms, now_ms FROM unnest($1::bigint[], "
+    "$2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[]) "
+    "AS owed (app_id, notification_id, order_no, kind, url, fields, now_ms)"
+)
+_CLAIM_MANY = (
+    "UPDATE notifications SET due_at_ms = coalesce((SELECT -p.pause_id FROM receiver_pauses AS p "
+    "WHERE p.app_id = notifications.app_id AND p.receiver = due.receiver AND p.ended_at_ms = 0), due.lease_until_ms) "
+    "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) "
+    "AS due (app_id, notification_id, due_at_ms, lease_until_ms, receiver) "
+    "WHERE notifications.app_id = due.app_id AND notifications.notification_id = due.notification_id "
+    "AND notifications.due_at_ms = due.due_at_ms AND notifications.state = 'DUE' "
+    f"RETURNING {', '.join(f'notifications.{column}' for column in _COLUMNS.split(', '))}"
+)
 _END_MANY = (
     "UPDATE notifications SET state = ended.state, due_at_ms = ended.next_at_ms, attempts = attempts + 1, "
     "sign = ended.sign, ended_at_ms = ended.at_ms FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], "
@@ -57,6 +72,7 @@ def insert(app_id: int, order_no: str, *, kind: str, url: str, fields: Mapping[s
         "created_at_ms) VALUES ($1, $2, $3, $4, $5, $6, 'DUE', $7, $7)",
         (app_id, new_event_id(now_ms), order_no, kind, url, msgspec.json.encode(fields).decode(), now_ms),
         rows=1,
+        many=_INSERT_MANY,
     )
 
 
@@ -71,6 +87,7 @@ def claim(due: DueNotification, *, lease_until_ms: int) -> Step:
         f"WHERE app_id = $1 AND notification_id = $2 AND due_at_ms = $3 AND state = 'DUE' RETURNING {_COLUMNS}",
         (due.app_id, due.notification_id, due.due_at_ms, lease_until_ms, receiver_of(due.url)),
         rows=1,
+        many=_CLAIM_MANY,
     )
 
 

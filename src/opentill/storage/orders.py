@@ -26,6 +26,33 @@ _INSERT_MANY = (
     "$13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[], "
     "$21::text[], $22::text[], $23::text[]) ON CONFLICT DO NOTHING"
 )
+_PAY_MANY = (
+    "UPDATE orders SET state = 'PAID', channel = paid.channel, account_id = paid.account_id, "
+    "channel_trade_no = paid.channel_trade_no, received_fen = paid.received_fen, discount_fen = paid.discount_fen, "
+    "paid_at_ms = paid.paid_at_ms, is_late = paid.is_late, attention = paid.attention, trade_no = paid.trade_no, "
+    "poll_at_ms = CASE WHEN way = 'BARCODE' AND asked_at_ms > 0 THEN poll_at_ms ELSE paid.next_poll_ms END "
+    "FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[], "
+    "$8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bigint[]) AS paid (app_id, order_no, "
+    "expected, channel, account_id, channel_trade_no, received_fen, discount_fen, paid_at_ms, is_late, attention, "
+    "trade_no, next_poll_ms) "
+    "WHERE orders.app_id = paid.app_id AND orders.order_no = paid.order_no AND orders.state = paid.expected"
+)
+_CLAIM_MANY = (
+    "UPDATE orders SET poll_at_ms = due.lease_until_ms, asked_at_ms = due.now_ms, polls = polls + 1 "
+    "FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) "
+    "AS due (app_id, order_no, poll_at_ms, lease_until_ms, now_ms) "
+    "WHERE orders.app_id = due.app_id AND orders.order_no = due.order_no AND orders.poll_at_ms = due.poll_at_ms "
+    f"RETURNING {', '.join(f'orders.{column}' for column in _COLUMNS.split(', '))}"
+)
+_PAYMENT = (
+    "app_id, order_no, channel, channel_trade_no, trade_no, account_id, role, amount_fen, received_fen, discount_fen, "
+    "line_discounts, paid_at_ms, recorded_at_ms"
+)
+_INSERT_PAYMENTS = (
+    f"INSERT INTO payments ({_PAYMENT}) SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], "
+    "$5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], "
+    "$13::bigint[]) ON CONFLICT DO NOTHING"
+)
 _GOODS = msgspec.json.Decoder(tuple[GoodsLine, ...])
 
 EFFECTIVE = "EFFECTIVE"
@@ -107,6 +134,7 @@ def move_to_paid(order: Order, *, expected: OrderState) -> Step:
             order.trade_no, order.poll_at_ms,
         ),
         rows=1,
+        many=_PAY_MANY,
     )  # fmt: skip
 
 
@@ -136,14 +164,14 @@ def insert_payment(
 ) -> Step:  # fmt: skip
     """Record money that reached the order. No row: this payment is known already."""
     return Step(
-        "INSERT INTO payments (app_id, order_no, channel, channel_trade_no, trade_no, account_id, role, amount_fen, "
-        "received_fen, discount_fen, line_discounts, paid_at_ms, recorded_at_ms) "
+        f"INSERT INTO payments ({_PAYMENT}) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
         (
             order.app_id, order.order_no, order.channel, channel_trade_no, trade_no, order.account_id, role, amount_fen,
             received_fen, discount_fen, line_discounts, paid_at_ms, now_ms,
         ),
         rows=1,
+        many=_INSERT_PAYMENTS,
     )  # fmt: skip
 
 
@@ -154,6 +182,11 @@ def reserve_refund(order: Order, *, amount_fen: int) -> Step:
         "AND refunding_fen = $4 AND refunded_fen = $5 AND received_fen - refunded_fen - refunding_fen >= $3",
         (order.app_id, order.order_no, amount_fen, order.refunding_fen, order.refunded_fen),
         rows=1,
+        many="UPDATE orders SET refunding_fen = orders.refunding_fen + kept.fen FROM unnest($1::bigint[], $2::text[], "
+        "$3::bigint[], $4::bigint[], $5::bigint[]) AS kept (app_id, order_no, fen, refunding_fen, refunded_fen) "
+        "WHERE orders.app_id = kept.app_id AND orders.order_no = kept.order_no AND orders.state = 'PAID' "
+        "AND orders.refunding_fen = kept.refunding_fen AND orders.refunded_fen = kept.refunded_fen "
+        "AND orders.received_fen - orders.refunded_fen - orders.refunding_fen >= kept.fen",
     )
 
 
@@ -164,6 +197,12 @@ def settle_refund(order: Order, *, amount_fen: int, refunded_at_ms: int) -> Step
         "WHERE app_id = $1 AND order_no = $2 AND refunding_fen >= $3 AND refunded_fen = $5",
         (order.app_id, order.order_no, amount_fen, refunded_at_ms, order.refunded_fen),
         rows=1,
+        many="UPDATE orders SET refunding_fen = orders.refunding_fen - gone.fen, "
+        "refunded_fen = orders.refunded_fen + gone.fen, refunded_at_ms = gone.at_ms "
+        "FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) "
+        "AS gone (app_id, order_no, fen, at_ms, refunded_fen) WHERE orders.app_id = gone.app_id "
+        "AND orders.order_no = gone.order_no AND orders.refunding_fen >= gone.fen "
+        "AND orders.refunded_fen = gone.refunded_fen",
     )
 
 
@@ -183,6 +222,10 @@ def claim_question(order: Order, *, now_ms: int) -> Step:
         "UPDATE orders SET asked_at_ms = $4 WHERE app_id = $1 AND order_no = $2 AND asked_at_ms = $3",
         (order.app_id, order.order_no, order.asked_at_ms, now_ms),
         rows=1,
+        many="UPDATE orders SET asked_at_ms = asked.now_ms FROM unnest($1::bigint[], $2::text[], $3::bigint[], "
+        "$4::bigint[]) AS asked (app_id, order_no, asked_at_ms, now_ms) WHERE orders.app_id = asked.app_id "
+        "AND orders.order_no = asked.order_no AND orders.asked_at_ms = asked.asked_at_ms "
+        "RETURNING orders.app_id, orders.order_no",
     )
 
 
@@ -194,9 +237,10 @@ def claim_poll(due: DuePoll, *, lease_until_ms: int, now_ms: int) -> Step:
     """Lease an order for one question: only who still finds the due time it saw may ask."""
     return Step(
         "UPDATE orders SET poll_at_ms = $4, asked_at_ms = $5, polls = polls + 1 "
-        "WHERE app_id = $1 AND order_no = $2 AND poll_at_ms = $3",
+        f"WHERE app_id = $1 AND order_no = $2 AND poll_at_ms = $3 RETURNING {_COLUMNS}",
         (due.app_id, due.order_no, due.poll_at_ms, lease_until_ms, now_ms),
         rows=1,
+        many=_CLAIM_MANY,
     )
 
 
@@ -205,6 +249,9 @@ def plan_poll(app_id: int, order_no: str, *, lease_until_ms: int, poll_at_ms: in
     return Step(
         "UPDATE orders SET poll_at_ms = $4 WHERE app_id = $1 AND order_no = $2 AND poll_at_ms = $3",
         (app_id, order_no, lease_until_ms, poll_at_ms),
+        many="UPDATE orders SET poll_at_ms = planned.next_ms FROM unnest($1::bigint[], $2::text[], $3::bigint[], "
+        "$4::bigint[]) AS planned (app_id, order_no, leased_ms, next_ms) WHERE orders.app_id = planned.app_id "
+        "AND orders.order_no = planned.order_no AND orders.poll_at_ms = planned.leased_ms",
     )
 
 
@@ -230,7 +277,7 @@ async def by_order_no(database: Database, app_id: int, order_no: str) -> Order |
         app_id,
         order_no,
     )
-    return _order(row) if row else None
+    return from_row(row) if row else None
 
 
 async def by_local_order_no(database: Database, app_id: int, local_order_no: str) -> Order | None:
@@ -240,7 +287,7 @@ async def by_local_order_no(database: Database, app_id: int, local_order_no: str
         app_id,
         local_order_no,
     )
-    return _order(row) if row else None
+    return from_row(row) if row else None
 
 
 async def of_store(
@@ -256,7 +303,7 @@ async def of_store(
         store_id,
         limit,
     )
-    return [_order(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def stored_reply(database: Database, app_id: int, local_order_no: str, *, request_sign: str) -> str:
@@ -284,7 +331,7 @@ async def is_payment_known(
     return row is not None
 
 
-def _order(row: Row) -> Order:
+def from_row(row: Row) -> Order:
     values = dict(row)
     values["way"] = PaymentWay(values["way"])
     values["state"] = OrderState(values["state"])

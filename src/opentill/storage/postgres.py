@@ -69,7 +69,7 @@ class PostgresDatabase:
     def __init__(self, url: str, *, connections: int) -> None:
         """At most `connections`, opened when needed, and one more that listens."""
         self._sessions = Sessions(url, limit=connections)
-        self._batches = Batches(lambda unit: self._repeat(lambda session: _transaction(session, unit)))
+        self._batches = Batches(self._at_once)
         self._wakes = SharedWakes(url)
 
     async def opened(self) -> None:
@@ -79,17 +79,12 @@ class PostgresDatabase:
 
     async def write(self, unit: Sequence[Step], *, wakes: Sequence[str] = ()) -> list[list[Row]]:
         if unit and all(step.many for step in unit):
-            await self._batches.write(unit)
-            if wakes:
-                self._wakes.wake(wakes)
-            return [[] for _ in unit]
-        # A step that needs no count needs no BEGIN and COMMIT either: one round trip instead of three.
-        is_simple = len(unit) == 1 and unit[0].rows is None
-        work = _statement if is_simple else _transaction
-        rows = await self._repeat(lambda session: work(session, unit))
+            rows = await self._batches.write(unit)
+        else:
+            rows = await self._at_once(unit)
         if wakes:
             self._wakes.wake(wakes)
-        return cast(list[list[Row]], rows)
+        return rows
 
     async def read(self, sql: str, *args: Value) -> list[Row]:
         return cast(list[Row], await self._repeat(lambda session: _read(session, sql, args)))
@@ -105,6 +100,12 @@ class PostgresDatabase:
         await self._batches.close()
         await self._wakes.close()
         await self._sessions.close()
+
+    async def _at_once(self, unit: Sequence[Step]) -> list[list[Row]]:
+        # A step that needs no count needs no BEGIN and COMMIT either: one round trip instead of three.
+        is_simple = len(unit) == 1 and unit[0].rows is None
+        work = _statement if is_simple else _transaction
+        return cast(list[list[Row]], await self._repeat(lambda session: work(session, unit)))
 
     async def _repeat(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
         tries = 0

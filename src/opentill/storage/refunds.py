@@ -15,6 +15,25 @@ _COLUMNS = (
     "asked_fen, amount_fen, wallet_fen, reason, state, channel_refund_no, problem, created_at_ms, sent_at_ms, "
     "ended_at_ms, due_at_ms, asks"
 )
+_INSERT_MANY = (
+    f"INSERT INTO refunds ({_COLUMNS}) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], "
+    "$5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[], "
+    "$13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[], "
+    "$21::bigint[], $22::bigint[]) ON CONFLICT DO NOTHING"
+)
+_CLAIM_MANY = (
+    "UPDATE refunds SET due_at_ms = due.lease_until_ms, asks = asks + 1 "
+    "FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) "
+    "AS due (app_id, refund_no, due_at_ms, lease_until_ms) WHERE refunds.app_id = due.app_id "
+    "AND refunds.refund_no = due.refund_no AND refunds.due_at_ms = due.due_at_ms AND refunds.state = 'PENDING' "
+    f"RETURNING {', '.join(f'refunds.{column}' for column in _COLUMNS.split(', '))}"
+)
+_END_MANY = (
+    "UPDATE refunds SET state = ended.state, channel_refund_no = ended.channel_refund_no, problem = ended.problem, "
+    "ended_at_ms = ended.at_ms, due_at_ms = 0 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], "
+    "$5::text[], $6::bigint[]) AS ended (app_id, refund_no, state, channel_refund_no, problem, at_ms) "
+    "WHERE refunds.app_id = ended.app_id AND refunds.refund_no = ended.refund_no AND refunds.state = 'PENDING'"
+)
 
 
 class DueRefund(msgspec.Struct, frozen=True):
@@ -39,6 +58,7 @@ def insert(refund: Refund) -> Step:
             refund.ended_at_ms, refund.due_at_ms, refund.asks,
         ),
         rows=1,
+        many=_INSERT_MANY,
     )  # fmt: skip
 
 
@@ -49,6 +69,7 @@ def claim(due: DueRefund, *, lease_until_ms: int) -> Step:
         f"WHERE app_id = $1 AND refund_no = $2 AND due_at_ms = $3 AND state = 'PENDING' RETURNING {_COLUMNS}",
         (due.app_id, due.refund_no, due.due_at_ms, lease_until_ms),
         rows=1,
+        many=_CLAIM_MANY,
     )
 
 
@@ -58,6 +79,9 @@ def mark_sent(refund: Refund) -> Step:
         "UPDATE refunds SET sent_at_ms = $3 WHERE app_id = $1 AND refund_no = $2 AND state = 'PENDING'",
         (refund.app_id, refund.refund_no, refund.sent_at_ms),
         rows=1,
+        many="UPDATE refunds SET sent_at_ms = sent.at_ms FROM unnest($1::bigint[], $2::text[], $3::bigint[]) "
+        "AS sent (app_id, refund_no, at_ms) WHERE refunds.app_id = sent.app_id AND refunds.refund_no = sent.refund_no "
+        "AND refunds.state = 'PENDING'",
     )
 
 
@@ -71,6 +95,7 @@ def end(refund: Refund) -> Step:
             refund.ended_at_ms,
         ),
         rows=1,
+        many=_END_MANY,
     )  # fmt: skip
 
 

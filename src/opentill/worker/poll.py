@@ -52,12 +52,10 @@ async def poll_order(deployment: Deployment, due: DuePoll) -> None:
     now_ms = deployment.clock.now_ms()
     lease_until_ms = now_ms + LEASE_MS
     try:
-        await deployment.database.write([rows.claim_poll(due, lease_until_ms=lease_until_ms, now_ms=now_ms)])
+        claimed = await deployment.database.write([rows.claim_poll(due, lease_until_ms=lease_until_ms, now_ms=now_ms)])
     except StepFailed:
         return
-    order = await rows.by_order_no(deployment.database, due.app_id, due.order_no)
-    if order is None:
-        return
+    order = rows.from_row(claimed[0][0])
     if order.is_open:
         order = await orders.ask_wallet(deployment, order, source="poll")
         if order.is_open and _is_to_be_closed(order, now_ms):

@@ -128,7 +128,7 @@ LOOKING = """
 CREATE INDEX sales_hours_time ON sales_hours (hour_ms);
 CREATE INDEX sales_goods_time ON sales_goods (hour_ms);
 CREATE INDEX orders_attention ON orders (app_id, order_no) WHERE attention <> '';
-CREATE INDEX payments_channel_trade_no ON payments (channel_trade_no, app_id);
+CREATE INDEX payments_channel_trade_no ON payments (channel_trade_no, app_id, order_no);
 CREATE INDEX notifications_dead ON notifications (app_id, notification_id) WHERE state = 'DEAD';
 CREATE TABLE exports (
     export_id BIGINT PRIMARY KEY,
