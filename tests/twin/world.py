@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from opentill.base.clock import MovableClock, frozen
 from opentill.twin.app import Twin
@@ -128,7 +129,7 @@ async def world(
 
 
 @asynccontextmanager
-async def serving(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
+async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """A real HTTP server on an open socket, without `serve`, which takes the signal handlers of the test run."""
     config = uvicorn.Config(
         app,

@@ -25,7 +25,8 @@ _CHARSETS = {"": "utf-8", "utf-8": "utf-8", "gbk": "gb18030", "gb2312": "gb18030
 _PATH = "/gateway.do?charset=utf-8"
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded;charset=utf-8", "Accept": "application/json"}
 
-_PLAIN = frozenset(f"{string.ascii_letters}{string.digits}_.-~%")
+_PLAIN = frozenset(f"{string.ascii_letters}{string.digits}_.-~")
+_CODES = {chr(number): f"%{number:02X}" for number in range(256)}
 
 _log = logger("alipay")
 
@@ -160,10 +161,15 @@ def _form(parameters: Mapping[str, str]) -> bytes:
 
 def _escaped(text: str) -> str:
     """urllib's quote, a kind of character at a time instead of a character at a time: 8 µs a request instead of 60."""
-    escaped = text.encode().decode("latin-1").replace("%", "%25")
-    for character in set(escaped) - _PLAIN:
-        escaped = escaped.replace(character, f"%{ord(character):02X}")
-    return escaped
+    if not text.isascii():
+        text = text.encode().decode("latin-1")
+    marks = set(text) - _PLAIN
+    if "%" in marks:  # before codes bring in more of them
+        text = text.replace("%", "%25")
+        marks.remove("%")
+    for mark in marks:
+        text = text.replace(mark, _CODES[mark])
+    return text
 
 
 def _envelope(body: bytes) -> dict[str, bytes] | None:

@@ -12,8 +12,8 @@ import typer
 import uvloop
 from pydantic import SecretStr
 from rich.console import Console
-from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from opentill.base import logs
 from opentill.base.clock import MovableClock
@@ -86,7 +86,7 @@ async def _run(doors: Doors, host: str, data: Path, console: Console) -> None:
     console.print("Stopped. All data is kept.")
 
 
-def sandbox_app(deployment: Deployment, twin: Twin) -> Starlette:
+def sandbox_app(deployment: Deployment, twin: Twin) -> ASGIApp:
     """Gateway, demo pages and twin at one address."""
     commands = load_commands()
     pages = [*demo.routes(deployment, commands), *console.routes(deployment), *cashier.routes(deployment)]

@@ -46,16 +46,16 @@ def _body_pairs(content_type: bytes, body: bytes) -> Iterable[tuple[str, str]]:
 
 def _urlencoded_pairs(text: bytes) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
-    for field in text.split(b"&"):
+    # Escapes may make bytes of several kinds, so what is escaped is decoded field by field; the rest all at once.
+    for field in _utf8(text.replace(b"+", b" ")).split("&"):
         if field:
-            name, _, value = field.partition(b"=")
-            pairs.append((_form_text(name), _form_text(value)))
+            name, _, value = field.partition("=")
+            pairs.append((_unescaped(name), _unescaped(value)) if "%" in field else (name, value))
     return pairs
 
 
-def _form_text(raw: bytes) -> str:
-    raw = raw.replace(b"+", b" ")
-    return _utf8(unquote_to_bytes(raw) if b"%" in raw else raw)
+def _unescaped(text: str) -> str:
+    return _utf8(unquote_to_bytes(text)) if "%" in text else text
 
 
 def _utf8(raw: bytes) -> str:

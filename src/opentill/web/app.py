@@ -8,22 +8,24 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opentill.commands.registry import Command
 from opentill.protocol.signing import public_key_text
 from opentill.services.deployment import Deployment
 from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web import callbacks, links
-from opentill.web.gateway import Gateway
+from opentill.web.gateway import PATH, Gateway
 from opentill.web.source import is_in, source_ip
 
 
 def build_app(
     deployment: Deployment, commands: Mapping[str, Command], *, more_routes: Sequence[BaseRoute] = ()
-) -> Starlette:
+) -> ASGIApp:
     """The gateway's web application; `more_routes` are pages and, in the sandbox, the twin."""
+    gateway = Gateway(deployment, commands)
     routes: list[BaseRoute] = [
-        *Gateway(deployment, commands).routes(),
+        *gateway.routes(),
         *callbacks.routes(deployment),
         *links.routes(deployment),
         Route("/public-key", _public_key(deployment)),
@@ -31,7 +33,14 @@ def build_app(
         Route("/metrics", _metrics(deployment)),
         *more_routes,
     ]
-    return Starlette(routes=routes)
+    pages = Starlette(routes=routes)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        # The merchants' API goes past Starlette's layers: they catch and route, which the gateway does itself.
+        is_call = scope["type"] == "http" and scope["path"] == PATH
+        await (gateway if is_call else pages)(scope, receive, send)
+
+    return app
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opentill.base.errors import GatewayError
 from opentill.base.logs import logger
@@ -27,6 +27,7 @@ from opentill.web.source import source_ip
 PATH = "/gatewayOpen.htm"
 # protocol 1: which name was used is all a caller can see of us before it is known.
 _UNKNOWN_COMMAND = "-"
+_HEADERS = [(b"content-type", reply.CONTENT_TYPE.encode()), (b"cache-control", b"no-store")]
 
 _log = logger("gateway")
 
@@ -49,11 +50,11 @@ class Gateway:
         response = await self._admitted(Request(scope, receive, send))
         await response(scope, receive, send)
 
-    async def _admitted(self, request: Request) -> Response:
+    async def _admitted(self, request: Request) -> ASGIApp:
         if self._open_requests >= self._deployment.settings.max_open_requests:
             error = GatewayError("BUSY")
             self._deployment.metrics.requests.labels(_UNKNOWN_COMMAND, str(error.number)).inc()
-            return _response(reply.failure(error))
+            return _Reply(reply.failure(error), {})
         self._open_requests += 1
         try:
             return await self._answer(request)
@@ -62,7 +63,7 @@ class Gateway:
             if not self._open_requests:
                 self._deployment.replies.begin()
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> ASGIApp:
         started = time.monotonic()
         request_id = secrets.token_hex(8)
         call = _Call(request, request_id, source_ip(request, self._deployment.settings.trusted_proxies))
@@ -91,7 +92,7 @@ class Gateway:
             body, number = reply.failure(refusal), refusal.number
             self._note(refusal, call)
         self._tell(call, number, time.monotonic() - started)
-        return _response(body, headers)
+        return _Reply(body, headers)
 
     async def _handle(self, call: "_Call") -> tuple[bytes, bool]:
         deployment = self._deployment
@@ -186,5 +187,19 @@ class _Call:
         return read_form(request.method, query, content_type, body)
 
 
-def _response(body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(body, headers={"Content-Type": reply.CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})})
+class _Reply:
+    """A reply as bytes. Starlette's `Response` can say more, for 10 µs."""
+
+    __slots__ = ("_body", "_headers")
+
+    def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
+        self._body = body
+        self._headers = [
+            *_HEADERS,
+            *[(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+            (b"content-length", b"%d" % len(body)),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's own shape
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body})

@@ -26,6 +26,8 @@ def source_ip(request: Request, trusted: Sequence[Network]) -> str:
 
 def is_in(address: str, networks: Sequence[Network]) -> bool:
     """Whether a literal address lies in one of the networks; what is no address lies nowhere."""
+    if not networks:  # the usual case, and reading an address costs 8 µs
+        return False
     try:
         ip: IPv4Address | IPv6Address = ip_address(address)
     except ValueError:
