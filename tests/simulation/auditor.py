@@ -4,18 +4,17 @@ It has a model of its own: what must be true is written here once more, from the
 books. It calls nothing of the gateway's.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
-from tests.clients import Reply, is_signed, string_to_sign
-from tests.simulation import cheap
+from tests.clients import Reply
 from tests.simulation.books import Books, OurNotification, OurOrder, OurPayment, OurRefund, WalletRefund, WalletTrade
+from tests.simulation.hearing import OPEN, UNPAID, Hearing
 from tests.simulation.loop import SimLoop
+from tests.simulation.sums import OF_THE_ORDER, Sums
 
 if TYPE_CHECKING:
     from tests.simulation.people import Shop, SimTill
@@ -32,12 +31,6 @@ TABLE = {
 }
 REFUND_TABLE = {"": {"PENDING", "SUCCEEDED"}, "PENDING": {"PENDING", "SUCCEEDED", "FAILED"}}
 NOTIFICATION_TABLE = {"": {"DUE"}, "DUE": {"DELIVERED", "DEAD"}}
-OPEN, UNPAID = {"CREATED", "WAITING"}, {"FAILED", "CLOSED", "REVERSED"}
-REFUSED = "62"
-OPENING = {"open.pay.scan", "open.pay.h5", "open.pay.mp", "open.pay.barcode"}
-# Refunds of the order's own payment; a surplus goes back beside it.
-OF_THE_ORDER = {"REQUESTED", "LATE", "REVERSED"}
-STATUS = {"CREATED": "1", "WAITING": "1", "FAILED": "-2", "CLOSED": "-1"}
 ON_ITS_WAY_MS = 20_000
 """A payment this young may have happened while the wallet's earlier answer was on its way to us."""
 ATTEMPTS = 13
@@ -80,17 +73,16 @@ class Auditor:
         self._loop = loop
         self._now_ms = now_ms
         self._tell = tell
-        self._platform_key = platform_key
         self._shops = {shop.party.app_id: shop for shop in shops}
         self._tills = {till.party.app_id: till for till in tills}
         self._numbers = {till.party.app_id: (till.party.alipay_app_id, till.party.mchid) for till in tills}
         self._ended_ms: dict[str, int] = {}
         self._jumps: list[tuple[int, int]] = []
-        self._accepted: Counter[tuple[str, bytes]] = Counter()
-        self._codes: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
         self._dead_alarms: Counter[str] = Counter()
-        self._told: set[str] = set()
-        """Orders whose code, or page, a till has got: they can be paid."""
+        self._given_back: set[str] = set()
+        """Refunds that have ended well here, and at the wallet too."""
+        self._hearing = Hearing(books, found=self.found, numbers=self._numbers, platform_key=platform_key)
+        self._sums = Sums(books, found=self.found)
         self._wallet_news = self._wallet_changes = 0
         self._our_changes = 0
         self._has_news = True
@@ -124,7 +116,7 @@ class Auditor:
     def after_crash(self) -> None:
         """What is committed must hold by itself: there is nothing else any more."""
         self.look()
-        self._check_sales()
+        self._sums.compare_all()
 
     def jumped(self, by_ms: int) -> None:
         self._jumps.append((self._now_ms(), by_ms))
@@ -156,93 +148,15 @@ class Auditor:
     def told(self, till: "SimTill", form: Mapping[str, str], reply: Reply) -> None:
         """A reply that a till has got."""
         self.look()
-        if reply.code == "1":
-            self.found("system error", "", reply.message)
-        command, data = form["command"], reply.data
-        if reply.code == REFUSED and command in OPENING:
-            self._check_refused(till, form)
-        if not reply.is_success:
-            return
-        if command in OPENING:
-            self._check_opened(till, form, data)
-        if command in ("open.pay.query", "open.pay.barcode"):
-            self._check_status(till, data)
-        if command == "open.pay.refund":
-            self._check_told_refund(till, data)
-
-    def _check_opened(self, till: "SimTill", form: Mapping[str, str], data: Mapping[str, str]) -> None:
-        named = self._books.orders_named(till.party.app_id, form["local_order_no"])
-        # open.pay.mp answers without a number of ours (protocol 4.4).
-        number = data.get("cbOrderNo") or (named[-1].order_no if named else "")
-        order = next((each for each in named if each.order_no == number), None)
-        if order is None:
-            self.found("durable", number, "the till was told of an order that is not stored")
-            return
-        self._told.add(order.order_no)
-        codes = self._codes[order.app_id, order.local_order_no]
-        codes.add(number)
-        if order.way != "BARCODE" and len(codes) > 1:
-            self.found("duplicate", order.order_no, f"two orders under one number: {sorted(codes)}")
-
-    def _check_refused(self, till: "SimTill", form: Mapping[str, str]) -> None:
-        """A till that hears that the wallet refused lets the customer pay again: no money can be there, or come."""
-        for order in self._books.orders_named(till.party.app_id, form["local_order_no"]):
-            for trade in self._books.trades_of(self._numbers[order.app_id], order.order_no):
-                is_taken = trade.state == "PAID" and not trade.refunded_fen
-                if order.state != "PAID" and (is_taken or trade.state == "PASSWORD"):
-                    self.found("told", order.order_no, f"told refused, but the wallet has {trade}")
-
-    def _check_status(self, till: "SimTill", data: Mapping[str, str]) -> None:
-        """A status that a till hears must be the stored one, or one it was while the reply was made."""
-        number, status = data["cbOrderNo"], data["orderStatus"]
-        order = self._books.order(till.party.app_id, number)
-        if order is None:
-            return
-        if status in ("2", "6", "7") and order.state != "PAID":
-            self.found("told", number, f"told {status}, but it is {order.state}")
-        if status in ("-2", "-1", "8", "9") and order.state in OPEN:
-            self.found("told", number, f"told {status}, but it is {order.state}")
-        if status == "7" and order.refunded_fen < order.received_fen:
-            self.found("told", number, "told all refunded, but it is not")
-
-    def _check_told_refund(self, till: "SimTill", data: Mapping[str, str]) -> None:
-        number, status = data["cbOrderNo"], data["refundStatus"]
-        refund = self._books.refund(till.party.app_id, number)
-        if refund is None:
-            self.found("durable", number, "the till was told of a refund that is not stored")
-            return
-        at_wallet = self._books.wallet_refund(number)
-        if status == "5" and (at_wallet is None or at_wallet.state != "SUCCESS"):
-            self.found("told", refund.order_no, f"told that {number} is refunded; the wallet has {at_wallet}")
-        if status == "-3" and at_wallet is not None and at_wallet.state != "CLOSED":
-            self.found("told", refund.order_no, f"told that {number} failed; the wallet has {at_wallet}")
+        self._hearing.hear(till, form, reply)
 
     def delivered(self, shop: "Shop", body: bytes, *, is_accepted: bool) -> None:
         """A notification that a receiver has got."""
         self.look()
-        fields = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True))
-        sign, number = fields.pop("sign", ""), fields.get("cbOrderNo", "")
-        if not self._is_signed(fields, sign):
-            self.found("signature", number, "a notification is not signed by the platform")
-        order = self._books.order(shop.party.app_id, number)
-        owed = self._books.notifications(shop.party.app_id, number)
-        is_ending = any(each.kind in UNPAID for each in owed)
-        if order is None or (order.state != "PAID" and not is_ending):
-            self.found("notified", number, f"a notification about an order that is {order and order.state}")
-        if fields not in [msgspec.json.decode(each.fields) for each in owed]:
-            self.found("notified", number, f"nobody owed this notification: {fields}")
-        if order is not None and fields.get("totalAmount") != str(order.amount_fen):
-            self.found("notified", number, f"another amount than the order's: {fields}")
+        self._hearing.receive(shop, body, is_accepted=is_accepted)
         pause = self._books.pause(shop.party.app_id)
         if pause is not None and self._awake_ms(pause[1]) > UNDER_WAY_MS:
-            self.found("paused", number, f"told, though the receiver is paused since {pause[1]}")
-        if is_accepted:
-            self._accepted[number, msgspec.json.encode(fields, order="sorted")] += 1
-
-    def _is_signed(self, fields: Mapping[str, str], sign: str) -> bool:
-        if self._platform_key is None:
-            return cheap.is_platform_signed(string_to_sign(fields), sign)
-        return is_signed(fields, sign, self._platform_key)
+            self.found("paused", "", f"{shop.name} is told, though it is paused since {pause[1]}")
 
     # --- after every step
 
@@ -264,6 +178,7 @@ class Auditor:
             if after in UNPAID:
                 self._ended_ms[order_no] = self._now_ms()
                 self._check_ended(app_id, order_no, after)
+                self._check_owed_for_ending(app_id, order_no, after)
         if kind == "refund" and after not in REFUND_TABLE.get(before, set()):
             self.found("states", order_no, f"a refund: {before} became {after}")
         if kind == "notification" and after not in NOTIFICATION_TABLE.get(before, set()):
@@ -288,11 +203,21 @@ class Auditor:
                 is_payable = trade.state == "PASSWORD"
             elif state == "REVERSED":
                 is_payable = False
-            if is_payable and (order_no in self._told or order.way == "BARCODE"):
+            if is_payable and (order_no in self._hearing.told or order.way == "BARCODE"):
                 self.found("ended", order_no, f"{state}, though it can still be paid: {trade}")
         is_scannable = order.channel == 1 and self._books.code_lives_until_ms(order.qr_text) > now_ms
         if state != "REVERSED" and is_scannable and not trades:
             self.found("ended", order_no, f"{state}, though its code can still be scanned")
+
+    def _check_owed_for_ending(self, app_id: int, order_no: str, state: str) -> None:
+        """Who wants to hear of orders that end unpaid hears of each once, who does not of none (protocol 6)."""
+        order = self._books.order(app_id, order_no)
+        assert order is not None
+        rules = self._tills[app_id].rules
+        is_wanted = rules.notify_failures if state == "FAILED" else rules.notify_cancels
+        owed = [each.kind for each in self._books.notifications(app_id, order_no) if each.kind in UNPAID]
+        if owed != [state] * (is_wanted and bool(order.notify_url)):
+            self.found("owed", order_no, f"{state}, and the merchant is told {owed}")
 
     def _awake_ms(self, since_ms: int) -> int:
         """How long ago that was, not counting what the machine slept."""
@@ -306,6 +231,7 @@ class Auditor:
         refunds = self._books.refunds(app_id, order_no)
         self._check_money(order, refunds)
         self._check_payments(order, payments)
+        self._sums.count(order, refunds)
         self._check_owed(order, refunds, self._books.notifications(app_id, order_no))
         if order.attempt > 1 or order.way == "BARCODE":
             self._check_attempts(order)
@@ -320,6 +246,24 @@ class Auditor:
             self.found("refunds", order.order_no, f"more refunded than received: {order}")
         if any(each.amount_fen <= 0 or each.wallet_fen <= 0 for each in refunds):
             self.found("refunds", order.order_no, f"a refund of nothing: {refunds}")
+        self._check_shares(order, own)
+        for each in refunds:
+            if each.state == "SUCCEEDED" and each.cause != "REVERSED" and each.refund_no not in self._given_back:
+                self._check_given_back(each)
+
+    def _check_shares(self, order: OurOrder, own: list[OurRefund]) -> None:
+        """Wallets count refunds in what was paid: what the merchant received is all gone when the payer has it all."""
+        alive_fen = sum(each.wallet_fen for each in own if each.state != "FAILED")
+        is_all_back = order.received_fen > 0 and order.refunded_fen == order.received_fen
+        if alive_fen > order.amount_fen or (is_all_back and alive_fen != order.amount_fen):
+            self.found("refunds", order.order_no, f"the wallet's shares add up to {alive_fen}: {order} {own}")
+
+    def _check_given_back(self, refund: OurRefund) -> None:
+        """As soon as a refund has ended well here its money has left the wallet, to the fen."""
+        self._given_back.add(refund.refund_no)
+        there = self._books.wallet_refund(refund.refund_no)
+        if there is None or (there.state, there.amount_fen) != ("SUCCESS", refund.wallet_fen):
+            self.found("refunds", refund.order_no, f"ended well here, but the wallet has {there}: {refund}")
 
     def _check_payments(self, order: OurOrder, payments: list[OurPayment]) -> None:
         effective = [each for each in payments if each.role == "EFFECTIVE"]
@@ -362,6 +306,11 @@ class Auditor:
         found = [each for each in owed if each.kind == "PAYMENT"]
         if len(found) != int(is_owed):
             self.found("owed", order.order_no, f"{len(found)} notifications owed: {order}")
+        rules = self._tills[order.app_id].rules
+        settled = [each for each in refunds if each.state == "SUCCEEDED" and each.cause in ("REQUESTED", "LATE")]
+        is_told = rules.notify_refunds and bool(order.notify_url)
+        if sum(each.kind == "REFUND" for each in owed) != len(settled) * is_told:
+            self.found("owed", order.order_no, f"of {len(settled)} refunds the merchant is told so: {owed}")
         is_sent_back = was_returned or any(refund.cause == "LATE" for refund in refunds)
         if order.state == "PAID" and order.is_late and policy == "refund" and not is_sent_back:
             self.found("policy", order.order_no, f"late money that is not refunded: {order}")
@@ -376,27 +325,6 @@ class Auditor:
         alive = [each for each in named if each.state not in UNPAID and not each.is_late]
         if len(alive) > 1:
             self.found("duplicate", order.order_no, f"two charges under one number: {alive}")
-
-    def _check_sales(self) -> None:
-        orders = self._books.orders()
-        sales: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 6)
-        goods: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
-        for order in orders:
-            if order.state != "PAID":
-                continue
-            key = (order.app_id, order.operator_id, order.channel)
-            settled = [
-                each
-                for each in self._books.refunds(order.app_id, order.order_no)
-                if each.state == "SUCCEEDED" and each.cause in OF_THE_ORDER
-            ]
-            back_fen = sum(each.amount_fen for each in settled)
-            added = (1, order.amount_fen, order.received_fen, order.discount_fen, len(settled), back_fen)
-            sales[key] = [a + b for a, b in zip(sales[key], added, strict=True)]
-            for line in msgspec.json.decode(order.goods):
-                _count_line(goods[(*key, _key_of(line))], line, back_fen, order.received_fen)
-        _compare(self, "statistics", {k: tuple(v) for k, v in sales.items()}, self._books.sales())
-        _compare(self, "statistics", {k: tuple(v) for k, v in goods.items()}, self._books.sold_goods())
 
     # --- at the end
 
@@ -414,7 +342,7 @@ class Auditor:
         for order in orders.values():
             self._check_order(order.app_id, order.order_no)
             self._check_notified(order)
-        self._check_sales()
+        self._sums.compare_all()
         refunds = {
             refund.refund_no: refund
             for order in orders.values()
@@ -430,7 +358,7 @@ class Auditor:
         shop = self._shops[order.app_id]
         for each in self._books.notifications(order.app_id, order.order_no):
             body = msgspec.json.encode(msgspec.json.decode(each.fields), order="sorted")
-            heard = self._accepted[order.order_no, body]
+            heard = self._hearing.accepted[order.order_no, body]
             if each.state == "DELIVERED" and not heard:
                 self.found("notified", order.order_no, "marked delivered, but the receiver never accepted it")
             pause = self._books.pause(order.app_id)
@@ -535,22 +463,3 @@ class Auditor:
 def _is_trouble(trace: str) -> bool:
     """A fault of the database, or the end of the process: whoever met it says so and is asked again."""
     return trace.rpartition("\n")[2].startswith(TROUBLE)
-
-
-def _key_of(line: Mapping[str, Any]) -> str:
-    return str(next((line[name] for name in ("sku_id", "goods_id", "goods_num", "name") if line.get(name)), ""))
-
-
-def _count_line(sums: list[int], line: Mapping[str, Any], back_fen: int, received_fen: int) -> None:
-    """A line counts when the order is paid, less its part of what was refunded, rounded once (protocol 5)."""
-    quantity = Decimal(str(line["quantity"]))
-    price = quantity * int(line["unit_price_fen"])
-    for place, whole in enumerate((int(quantity * 1000), int(price.quantize(Decimal(1), ROUND_HALF_UP)))):
-        sums[place] += whole - whole * back_fen // received_fen
-
-
-def _compare(auditor: Auditor, rule: str, expected: Mapping[Any, tuple[int, ...]], found: Mapping[Any, Any]) -> None:
-    for key in expected.keys() | found.keys():
-        nothing = (0,) * len(expected.get(key) or found[key])
-        if tuple(expected.get(key, nothing)) != tuple(found.get(key, nothing)):
-            auditor.found(rule, "", f"{key}: the orders sum up to {expected.get(key)}, counted were {found.get(key)}")

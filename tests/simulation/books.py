@@ -13,6 +13,8 @@ NUMBERS = {name: number for number, name in CHANNELS.items()}
 
 class OurOrder(msgspec.Struct, frozen=True):
     app_id: int
+    merchant_id: int
+    store_id: int
     order_no: str
     local_order_no: str
     attempt: int
@@ -126,6 +128,14 @@ _ORDER = ", ".join(OurOrder.__struct_fields__)
 _TRADE = ", ".join(WalletTrade.__struct_fields__)
 _REFUND = ", ".join(OurRefund.__struct_fields__)
 
+SALES_KEY = 5
+_KEY = "app_id, merchant_id, store_id, operator_id, channel"
+_SALES = "sum(orders), sum(amount_fen), sum(received_fen), sum(discount_fen), sum(refunds), sum(refunded_fen)"
+_GOODS = "sum(quantity_milli), sum(amount_fen)"
+_OF_KEY = "WHERE app_id = ? AND merchant_id = ? AND store_id = ? AND operator_id = ? AND channel = ?"
+_SALES_OF = f"SELECT {_SALES} FROM sales_hours {_OF_KEY}"
+_GOODS_OF = f"SELECT {_GOODS} FROM sales_goods {_OF_KEY} AND goods_key = ?"
+
 
 class Books:
     """Both, only read."""
@@ -207,21 +217,21 @@ class Books:
         sql = "SELECT at_ms, kind, detail FROM history WHERE app_id = ? AND order_no = ? ORDER BY event_id"
         return self._ours.execute(sql, (app_id, order_no)).fetchall()
 
+    def sum_of(self, key: tuple[Any, ...]) -> tuple[int, ...] | None:
+        """The figures counted under a key of `sales`, or of `sold_goods`."""
+        sql = _SALES_OF if len(key) == SALES_KEY else _GOODS_OF
+        row: tuple[int, ...] = self._ours.execute(sql, key).fetchone()
+        return None if row[0] is None else tuple(row)
+
     def sales(self) -> dict[tuple[Any, ...], tuple[int, ...]]:
-        """Orders, amount, received, discount, refunds, refunded by app, operator and channel."""
-        sql = (
-            "SELECT app_id, operator_id, channel, sum(orders), sum(amount_fen), sum(received_fen), sum(discount_fen), "
-            "sum(refunds), sum(refunded_fen) FROM sales_hours GROUP BY 1, 2, 3"
-        )
-        return {row[:3]: row[3:] for row in self._ours.execute(sql)}
+        """Orders, amount, received, discount, refunds, refunded by app, merchant, store, operator and channel."""
+        sql = f"SELECT {_KEY}, {_SALES} FROM sales_hours GROUP BY {_KEY}"
+        return {row[:SALES_KEY]: row[SALES_KEY:] for row in self._ours.execute(sql)}
 
     def sold_goods(self) -> dict[tuple[Any, ...], tuple[int, ...]]:
-        """Quantity (thousandths) and amount by app, operator, channel and item."""
-        sql = (
-            "SELECT app_id, operator_id, channel, goods_key, sum(quantity_milli), sum(amount_fen) FROM sales_goods "
-            "GROUP BY 1, 2, 3, 4"
-        )
-        return {row[:4]: row[4:] for row in self._ours.execute(sql)}
+        """Quantity (thousandths) and amount by what sales are summed by, and item."""
+        sql = f"SELECT {_KEY}, goods_key, {_GOODS} FROM sales_goods GROUP BY {_KEY}, goods_key"
+        return {row[: SALES_KEY + 1]: row[SALES_KEY + 1 :] for row in self._ours.execute(sql)}
 
     def next_due_ms(self, kind: str) -> int | None:
         """The earliest time at which a worker has something of a kind to do."""

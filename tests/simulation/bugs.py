@@ -1,6 +1,8 @@
 """The bugs that the auditor must find: each is a mistake somebody could make, and money or word of it is then wrong."""
 
+from opentill.commands import query
 from opentill.domain import notification as notification_waits
+from opentill.domain import refund as refund_rules
 from opentill.protocol import notification as notification_words
 from opentill.services import callbacks, closing, notifications, opening, orders, pauses, payments, refunds, sales
 from opentill.storage import orders as order_rows
@@ -72,7 +74,36 @@ BUGS = (
         "A charge whose outcome nobody knows yet is told to the till as refused, and the customer pays again.",
         Swap(opening.charge, "if order.state is OrderState.FAILED:", "if order.state is not OrderState.PAID:"),
     ),
+    bug(
+        "reverse-is-told-too-soon",
+        "A reverse is told as done though the wallet gave no clear answer, and the order is open.",
+        Swap(
+            closing.reverse,
+            'raise GatewayError("CHANNEL_TIMEOUT", channel=CHANNEL_TITLES.get(order.channel, ""))',
+            "return order",
+        ),
+    ),
     # --- money that comes in
+    bug(
+        "charge-again-after-unknown",
+        "A charge whose outcome is unknown is tried once more, under another number at the wallet.",
+        Swap(
+            opening.charge,
+            'orders.count_call(deployment, order.channel, "charge", answer)',
+            "if answer.outcome is Outcome.UNKNOWN:\n"
+            "        again = msgspec.structs.replace(trade, trade_no=trade.trade_no + '02')\n"
+            "        answer = await channel.charge(account.opened, again, barcode)",
+        ),
+    ),
+    bug(
+        "asked-for-less",
+        "The wallet is asked for the part of the amount that discounts may be given on.",
+        Swap(
+            orders.trade_of,
+            "amount_fen=order.amount_fen,",
+            "amount_fen=order.amount_fen - (order.un_discount_fen or 0),",
+        ),
+    ),
     bug(
         "paid-twice-is-paid-again",
         "A paid order is moved to PAID once more by a second payment.",
@@ -122,7 +153,47 @@ BUGS = (
         "The wallet hears success for news of money that was not recorded.",
         Swap(callbacks.receive, "await orders.record_outcome(deployment, order, answer, said=said)", "order"),
     ),
+    bug(
+        "callback-is-accepted-before-commit",
+        "The wallet hears success while what it said is still being written; a crash then forgets it.",
+        Swap(
+            callbacks.receive,
+            "changed = await orders.record_outcome(deployment, order, answer, said=said)",
+            "changed = order\n"
+            "    recording = orders.record_outcome(deployment, order, answer, said=said)\n"
+            "    __import__('asyncio').ensure_future(recording)",
+        ),
+    ),
     # --- refunds
+    bug(
+        "refund-repeat-is-another",
+        "A refund request that comes twice makes two refunds.",
+        Swap(refunds.find_repeat, "app_id = caller.app.app_id", "return None\n    app_id = 0"),
+        Swap(
+            refunds._planned,
+            "local_refund_no=wanted.local_refund_no,\n        request_sign=caller.sign,",
+            'local_refund_no="", request_sign="",',
+        ),
+    ),
+    bug(
+        "refund-number-is-shared",
+        "Refunds of some minutes go to the wallet under one number.",
+        Swap(refunds._request, "refund_no=refund.refund_no,", "refund_no=refund.refund_no[:9].ljust(30, '0'),"),
+    ),
+    bug(
+        "coupon-is-not-given-back",
+        "A full refund gives back what the merchant received, and the payer's coupon is gone.",
+        Swap(refund_rules.wallet_share_fen, "return wallet_left_fen", "return min(amount_fen, wallet_left_fen)"),
+    ),
+    bug(
+        "stuck-in-silence",
+        "A refund that only a person can bring to an end alarms nobody.",
+        Swap(
+            refunds._plan_next,
+            "answer.outcome is RefundOutcome.NEEDS_PERSON or now_ms - refund.created_at_ms > STUCK_AFTER_MS",
+            "refund is None",
+        ),
+    ),
     bug(
         "refund-without-reservation",
         "A refund is recorded without checking in the UPDATE that its money is still there.",
@@ -221,7 +292,31 @@ BUGS = (
         "A pause ends and is forgotten, and what it held stays held.",
         Swap(pauses.let_go, "limit=AT_ONCE", "limit=0"),
     ),
+    bug(
+        "reversed-is-notified-as-paid",
+        "An order that ended unpaid is owed the notification of a payment.",
+        Swap(orders._owed_for_ending, "kind=order.state.value", 'kind="PAYMENT"'),
+    ),
+    bug(
+        "refund-is-not-told",
+        "An app that wants to hear of refunds hears of none.",
+        Swap(refunds._end_unit, "if app.rules.notify_refunds else []", "if app is None else []"),
+    ),
+    bug(
+        "amount-is-told-as-received",
+        "A query tells the order's amount as what was received.",
+        Swap(query.payment_values, "str(order.received_fen)", "str(order.amount_fen)"),
+    ),
     # --- numbers and statistics
+    bug(
+        "surplus-is-counted-as-sale",
+        "A second payment of one order is in the statistics as another sale.",
+        Swap(
+            payments.plan_payment,
+            "return flagged, unit",
+            "return flagged, [*unit, stats.count_payment(order, now_ms=now_ms)]",
+        ),
+    ),
     bug(
         "number-used-again",
         "A number of the integrator's is free again for another order as long as the first is open.",

@@ -5,6 +5,7 @@ Made once per run; a world copies both.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import sqlite3
 import tempfile
@@ -122,7 +123,14 @@ def ground() -> Iterator["Ground"]:
             with contextlib.closing(sqlite3.connect(folder / f"{name}.sqlite3")) as connection:
                 connection.executescript(watchers)
         database, books = (image_of(folder / f"{name}.sqlite3") for name in ("opentill", "twin"))
-    yield Ground(parties, settings, load_commands(), platform_key, database, books)
+    made = Ground(parties, settings, load_commands(), platform_key, database, books)
+    # What is here before the first world outlives them all: nobody need look for garbage in it after each.
+    gc.collect()
+    gc.freeze()
+    try:
+        yield made
+    finally:
+        gc.unfreeze()
 
 
 async def _prepare(folder: Path, settings: Settings) -> tuple[tuple[Party, ...], Any]:

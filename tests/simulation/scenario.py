@@ -147,7 +147,8 @@ def scenario_of(seed: int, *, orders: int = 40) -> Scenario:
     chance = stream(seed, "scenario")
     trouble = chance.choice((0, 1, 1, 1, 2, 2, 3))
     span_ms = chance.choice((1, 3, 10)) * MINUTE_MS
-    merchants = tuple(_merchant(chance, span_ms) for _ in range(3))
+    endings = stream(seed, "endings")
+    merchants = tuple(_merchant(chance, endings, span_ms) for _ in range(3))
     deals = tuple(_deal(chance, number, span_ms, merchants) for number in range(orders))
     has_crashes = trouble > 0 and chance.random() < 0.6
     return Scenario(
@@ -167,7 +168,7 @@ def scenario_of(seed: int, *, orders: int = 40) -> Scenario:
     )
 
 
-def _merchant(chance: Random, span_ms: int) -> Merchant:
+def _merchant(chance: Random, endings: Random, span_ms: int) -> Merchant:
     rules = AppRules(
         sign_method=chance.choice(("MD5", "MD5", "HMAC-SHA256")),
         order_life_ms=chance.choice((2, 3, 5, 5, 10)) * MINUTE_MS,
@@ -175,6 +176,8 @@ def _merchant(chance: Random, span_ms: int) -> Merchant:
         late_payment=chance.choice(("accept", "accept", "refund", "hold")),
         surplus_payment=chance.choice(("hold", "refund")),
         notify_refunds=chance.random() < 0.3,
+        notify_cancels=endings.random() < 0.4,
+        notify_failures=endings.random() < 0.4,
     )
     shop = chance.choice(SHOPS)
     mended_at_ms = span_ms + chance.randrange(20 * MINUTE_MS) if shop in ("flaky", "away", "slow") else 0
