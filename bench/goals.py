@@ -59,7 +59,9 @@ _WHY_LATENCY = "bursts of requests wait for each other's signatures, which are m
 _WHY_MEMORY = "modules of the gateway, the twin and the pages in one process"
 _WHY_FLAT = "caches and arenas still filled up when the first load ended"
 _WHY_GROWTH = "indexes of this size no longer fit into the caches"
-_WHY_NOTIFICATION = "claim, attempt and result are a transaction for each notification"
+_WHY_NOTIFICATION = (
+    "what Python does around the floor: lease, tasks, the form and its line in the log, metrics, event loop"
+)
 _WHY_DEAD = "attempts at the silent receivers cost CPU and are counted on the others"
 _WHY_START = "imports, and on a first start the keys of the twin's wallets and the migration"
 _WHY_PROCESSES = "load generator and wallets share the cores with the gateway"

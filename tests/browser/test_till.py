@@ -136,6 +136,7 @@ def test_a_reload_in_the_middle_loses_nothing(browser: Browser, sandbox: Sandbox
         reload_without_a_network(visit)
         shown(visit, "waiting")
         assert qr_text(visit) == code
+        cut_off_a_style(visit)
         sandbox.pay(code)
         visit.open("/cashier/")
 
@@ -157,6 +158,25 @@ def reload_without_a_network(visit: Visit) -> None:
     expect(visit.page.locator("#said")).to_have_text(read_texts("till.zh")["till_offline"]["waiting"])
     assert visit.page.evaluate("caches.keys()") == [], "nothing is kept that could grow old"
     visit.page.context.set_offline(False)
+
+
+def cut_off_a_style(visit: Visit) -> None:
+    """The network goes between a page and its parts: they come when it is back."""
+    visit.page.context.set_offline(True)
+    visit.page.evaluate(
+        """async () => {
+            const style = document.createElement("link");
+            style.rel = "stylesheet";
+            style.href = "/static/till/till.css?cut";
+            style.onload = () => (document.documentElement.dataset.part = "came");
+            style.onerror = () => (document.documentElement.dataset.part = "cut off");
+            document.head.append(style);
+            await fetch("/cashier/pulse").catch(() => {});
+        }"""
+    )
+    visit.page.context.set_offline(False)
+
+    expect(visit.page.locator("html")).to_have_attribute("data-part", "came")
 
 
 def test_what_was_typed_survives_a_reload(browser: Browser, sandbox: Sandbox) -> None:
