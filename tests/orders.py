@@ -5,7 +5,7 @@ The clock stands still, so two calls with the same parameters are the same bytes
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,6 +14,8 @@ from opentill.domain.refund import Refund
 from opentill.storage import refunds
 from tests.clients import Reply, Till, hmac_sha256, is_signed
 from tests.world import MERCHANT_ID, STORE_ID, TEST_APP_ID, World
+
+T = TypeVar("T")
 
 ALIPAY, WECHAT = 1, 2
 on_each_wallet = pytest.mark.parametrize("channel", [ALIPAY, WECHAT], ids=["alipay", "wechat"])
@@ -53,7 +55,7 @@ async def status(w: World, order_no: str, *, till: Till | None = None) -> str:
     return reply.data["orderStatus"]
 
 
-async def at_once(calls: Iterable[Coroutine[Any, Any, Reply]]) -> list[Reply]:
+async def at_once(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return await asyncio.gather(*calls)
 
 
