@@ -210,7 +210,7 @@ async def test_an_archive_that_fails_is_named() -> None:
             await changed(w, url, "CREATE TABLE a (b BIGINT)")
             await changed(w, url, "SELECT pg_switch_wal()")
             text = ""
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 # The archiver is a process of the server's own: it has failed when it says so.
                 while "archiving WAL" not in text:
                     await asyncio.sleep(0.2)

@@ -58,7 +58,7 @@ async def demo_config(process: Process) -> dict[str, Any]:
 
 async def received(process: Process, order_no: str) -> dict[str, Any]:
     """What the demo page shows of an order, once its receiver was told."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             _, text = await process.get(f"/test/api/status?app={process.till.app}&order_no={order_no}")
             shown: dict[str, Any] = json.loads(text)
