@@ -139,6 +139,20 @@ async def test_a_sale_that_was_paid_meanwhile_is_not_cancelled_but_paid() -> Non
         assert await till.status(sale) == "paid"
 
 
+@both_wallets
+async def test_paid_and_cancelled_at_the_same_instant_ends_as_the_wallet_has_it(channel: int) -> None:
+    async with store() as s:
+        till = await s.signed_in()
+        for sale in [await till.sell(channel=channel) for _ in range(4)]:
+            (status, _), _ = await asyncio.gather(
+                s.world.ask_twin("POST", "/api/pay", qr_code=sale.qr_text), till.post(f"/sale/{sale.number}/cancel")
+            )
+            await s.world.settle()
+
+            seen = await till.see(sale.number)
+            assert seen.status == ("paid" if status == 200 else "cancelled")
+
+
 @pytest.mark.parametrize("accident", [Accident.REPLY_LOST, Accident.ERROR_500])
 async def test_a_cancel_without_an_answer_is_being_checked_and_never_called_cancelled(accident: Accident) -> None:
     async with faulty_road() as road, store(**road.settings) as s:

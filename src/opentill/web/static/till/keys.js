@@ -63,8 +63,11 @@ export function listen({ typed, scanned, isListening }) {
   }
 
   document.addEventListener("keydown", press);
+  // Who types and then presses a button has typed it all.
+  document.addEventListener("pointerdown", release, { capture: true });
   return () => {
     clearTimeout(timer);
     document.removeEventListener("keydown", press);
+    document.removeEventListener("pointerdown", release, { capture: true });
   };
 }
