@@ -8,6 +8,9 @@ HOST ?= 127.0.0.1
 DATA ?= data
 PY   := .venv/bin/python
 UV   := .venv/bin/uv
+# A registry that stutters is asked again.
+export UV_HTTP_RETRIES ?= 8
+export PIP_RETRIES ?= 8
 
 .PHONY: help install setup run test oracles check bench lock format docs compat faults screenshots simulate simulate-bugs chaos soak clean
 
