@@ -64,6 +64,12 @@ TEST_APP_ID = 1
 """The integer id of the public test app in every world."""
 MERCHANT_ID = 1
 STORE_ID = 1
+DUE_TIMES = {
+    "notifications": "due_at_ms",
+    "orders": "poll_at_ms",
+    "refunds": "due_at_ms",
+    "receiver_pauses": "due_at_ms",
+}
 LONGEST_SETTLING_S = 60.0
 """Real seconds after which a world that does not come to rest fails the test."""
 
@@ -228,7 +234,7 @@ class World:
         now_ms = self.clock.now_ms()
         counts = {
             table: await self.number(f"SELECT count(*) FROM {table} WHERE {at} > 0 AND {at} <= $1", now_ms)
-            for table, at in (("notifications", "due_at_ms"), ("orders", "poll_at_ms"), ("refunds", "due_at_ms"))
+            for table, at in DUE_TIMES.items()
         }
         return {table: count for table, count in counts.items() if count}
 

@@ -36,7 +36,9 @@ DUE_LISTS = {
     )
 }
 # `World.settle` looks whether anything is due.
-OWN_LOOKS = re.compile(r"SELECT count\(\*\) FROM (notifications|orders|refunds) WHERE \w+ > \? AND \w+ <= \?")
+OWN_LOOKS = re.compile(
+    r"SELECT count\(\*\) FROM (notifications|orders|refunds|receiver_pauses) WHERE \w+ > \? AND \w+ <= \?"
+)
 CLAIMS = {
     "orders": "UPDATE orders SET poll_at_ms = ?",
     "notifications": "UPDATE notifications SET due_at_ms = coalesce((SELECT -pause_id FROM receiver_pauses",
