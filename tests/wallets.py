@@ -7,7 +7,7 @@ async with faulty_road() as road, world(**road.settings) as w:
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -77,6 +77,8 @@ class Road:
     calls: list[Call] = field(default_factory=list)
     before: Callable[[Call], Any] | None = None
     """Called (and awaited) before a call goes on: another deed can be done in between."""
+    close: Callable[[], Awaitable[None]] | None = None
+    """From now on connections are refused: nobody listens. What is under way goes on."""
     _target: str = ""
 
     @property
@@ -195,7 +197,9 @@ async def faulty_road() -> AsyncIterator[Road]:
             app.router.add_route("*", "/{path:.*}", road.travel)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             await runner.setup()
-            await web.SockSite(runner, listener).start()
+            site = web.SockSite(runner, listener)
+            await site.start()
+            road.close = site.stop
             try:
                 yield road
             finally:

@@ -77,6 +77,20 @@ async def test_after_two_accidents_the_till_hears_timeout_and_the_order_stays_op
 
 
 @both_wallets
+async def test_a_repeated_create_that_never_leaves_says_nothing_about_the_first(channel: int) -> None:
+    async with on_a_faulty_road() as (road, w):
+        assert road.close is not None
+        close = road.close
+        road.accidents, road.before = [Accident.REPLY_LOST], lambda _: close()
+
+        reply = await w.scan(channel=channel)
+
+        assert [trade["status"] for trade in await w.wallet_trades()] in (["NOTPAY"], [])
+        assert (len(road.calls), reply.code) == (1, "63")
+        assert await w.state(await only_order(w)) == "WAITING"
+
+
+@both_wallets
 @pytest.mark.parametrize("accident", CERTAINLY_UNKNOWN)
 async def test_an_order_of_unknown_outcome_is_closed_by_the_worker_and_never_paid(
     channel: int, accident: Accident

@@ -227,7 +227,7 @@ async def _create(deployment: Deployment, order: Order, account: OpenAccount, tr
     answer = await channel.create_page(account.opened, wanted, trade.payer, "")
     orders.count_call(deployment, trade.channel, "create", answer)
     if answer.outcome is Outcome.UNKNOWN:
-        answer = await channel.create_page(account.opened, wanted, trade.payer, "")
+        answer = orders.said_again(await channel.create_page(account.opened, wanted, trade.payer, ""))
         orders.count_call(deployment, trade.channel, "create", answer)
     return answer
 

@@ -115,7 +115,7 @@ async def _create(deployment: Deployment, order: Order, ask: Callable[[], Awaita
     orders.count_call(deployment, order.channel, "create", answer)
     if answer.outcome is Outcome.UNKNOWN:
         # protocol 4.1: the same create once more; harmless, nobody has seen a QR code yet.
-        answer = await ask()
+        answer = orders.said_again(await ask())
         orders.count_call(deployment, order.channel, "create", answer)
     order = await orders.record_outcome(deployment, order, answer, said=orders.said_of(order, "create"))
     if answer.outcome is Outcome.REFUSED:

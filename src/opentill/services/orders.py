@@ -177,6 +177,14 @@ def said_of_trade(trade: OpenTrade, source: str) -> Said:
     return Said(source=source, channel=trade.channel, account_id=trade.account_id, trade_no=trade.trade_no)
 
 
+def said_again(answer: Answer) -> Answer:
+    """The answer to a create that repeats one of unknown outcome.
+
+    Refused, or never sent, is the repeat alone: the first may have opened the trade. That stays unknown.
+    """
+    return msgspec.structs.replace(answer, outcome=Outcome.UNKNOWN) if answer.outcome is Outcome.REFUSED else answer
+
+
 def count_call(deployment: Deployment, channel: int, operation: str, answer: Answer) -> None:
     name = deployment.channels[channel].name
     deployment.metrics.wallet_calls.labels(name, operation, answer.outcome.value).inc()
