@@ -38,11 +38,12 @@ function draw() {
       ],
       series: [
         {},
-        { stroke: style("--line-strong"), width: 2, dash: [4, 4], points: { show: false } },
         { stroke: style("--accent"), fill: style("--accent-soft"), width: 2, points: { show: false } },
+        // The time before is drawn last, or the area would hide it.
+        { stroke: style("--muted"), width: 1.5, dash: [4, 4], points: { show: false } },
       ],
     },
-    [points.map((each) => each.at), points.map((each) => each.before), points.map((each) => each.now)],
+    [points.map((each) => each.at), points.map((each) => each.now), points.map((each) => each.before)],
     place,
   );
 }
