@@ -8,9 +8,10 @@ from opentill.domain.people import EVERY_MERCHANT, PERMISSIONS, Grant, Permissio
 from opentill.services.not_possible import REASONS
 from opentill.web.console.app import all_pages
 from opentill.web.pages import read_texts
+from tests.databases import on_both_engines
 from tests.web.console.kit import OTHER_MERCHANT_ID, Answer, As, Console, at, console
 from tests.web.console.routes import OPEN, ROWS, SIGNED_IN, Row
-from tests.web.console.things import their_cashier
+from tests.web.console.things import their_app, their_cashier
 from tests.web.test_secrets import leaks, secrets_of
 from tests.world import MERCHANT_ID
 
@@ -196,6 +197,21 @@ async def test_what_is_no_form_or_too_much_is_refused() -> None:
             answer = await c.send("POST", "/users", as_=Role.OWNER, headers=headers, data=body)
 
             assert answer.status == status, body[:10]
+
+
+@on_both_engines
+async def test_a_character_that_no_database_holds_as_text_is_refused_wherever_it_stands(engine: str) -> None:
+    async with console(engine) as c:
+        path, headers = f"/apps/{await their_app(c)}/name", {"X-CSRF-Token": await c.csrf_token(Role.OWNER)}
+        answers = [
+            await c.post(path, {"name": "a\0b"}),
+            await c.send("POST", path, as_=Role.OWNER, headers=headers, data=b"name=%00"),
+            await c.get("/orders?number=a%00b"),
+            await c.get("/audit?%00=1"),
+            await c.post("/sign-in", {"login": "a\0b", "password": "x"}, as_=None),
+        ]
+
+        assert [answer.status for answer in answers] == [400] * 5
 
 
 async def test_no_page_shows_a_secret() -> None:

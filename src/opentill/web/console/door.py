@@ -216,7 +216,15 @@ def owner_of(signed_in: SignedIn | None, guest: str) -> str:
 
 def read_fields(body: bytes, *, max_fields: int) -> list[tuple[str, str]]:
     """The fields of an urlencoded form. Raises ValueError."""
-    return parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=max_fields)
+    text = body.decode("ascii")
+    if has_nul(text):
+        raise ValueError("NUL is no character of a text")
+    return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(body), max_num_fields=max_fields)
+
+
+def has_nul(text: str) -> bool:
+    """Whether something urlencoded holds a NUL, which no browser sends and PostgreSQL does not take for text."""
+    return "%00" in text or "\0" in text
 
 
 def sign_in_path(request: Request) -> str:

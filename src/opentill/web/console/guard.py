@@ -21,6 +21,7 @@ from opentill.web.console.door import (
     House,
     NotYours,
     Visit,
+    has_nul,
     owner_of,
     read_fields,
     sign_in_path,
@@ -48,6 +49,8 @@ class Guard:
         """The page for who may see it; everybody else is sent to sign in or told no."""
 
         async def answer(request: Request) -> Response:
+            if has_nul(request.url.query) or has_nul(request.scope["path"]):
+                return await self.problem(request, 400)
             try:
                 response = await self._answer(page, request)
                 if 300 <= response.status_code < 400:
