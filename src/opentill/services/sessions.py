@@ -48,6 +48,12 @@ def new_session(user_id: int, *, source_ip: str, user_agent: str, settings: Sett
     return NewSession(token, rows.insert_session(row))
 
 
+def renewed(session: SessionRow) -> NewSession:
+    """The same session with the same life under another token, to be stored once the old one has ended."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    return NewSession(token, rows.insert_session(msgspec.structs.replace(session, token_hash=token_hash(token))))
+
+
 async def signed_in(database: Database, token: str, *, settings: Settings, now_ms: int) -> SignedIn | None:
     """Whose session this is; None when it ended, was ended, or never was. Notes that it was used."""
     session = await rows.session(database, token_hash(token)) if token else None

@@ -9,6 +9,7 @@ import msgspec
 from opentill.base.sealing import Sealer
 from opentill.domain.people import EVERY_MERCHANT, Grant, Role, Visitor
 from opentill.services import audit, passwords, totp
+from opentill.services.sessions import NewSession
 from opentill.services.signin import normal_login
 from opentill.storage import people as rows
 from opentill.storage.database import Database, Step, StepFailed
@@ -147,19 +148,21 @@ class Users:
         await self._change(steps, "user.reset", user.row.login, before, {"password": "initial", "second factor": "no"})
         return password
 
-    async def change_own_password(self, password: str, *, session_hash: str) -> None:
-        """Checked before; every other session of the visitor ends."""
+    async def change_own_password(self, password: str, *, session: NewSession) -> None:
+        """Checked before; every session of the visitor ends, and this one begins."""
         steps = [
             rows.replace_password(self._by.user_id, password_hash=await passwords.hash_password(password)),
-            rows.end_sessions(self._by.user_id, but=session_hash),
+            rows.end_sessions(self._by.user_id),
+            session.step,
         ]
         await self._change(steps, "user.password", self._by.login, {}, {"password": "changed"})
 
-    async def set_own_totp(self, secret: str, *, step: int) -> None:
-        """`step`: of the code that proved the app to know the secret; it is used up."""
+    async def set_own_totp(self, secret: str, *, step: int, session: NewSession) -> None:
+        """`step`: of the code that proved the app to know the secret; it is used up. Sessions as with a password."""
         sealed = self._sealer.seal(secret, place=totp.place(self._by.user_id))
         change = rows.replace_totp(self._by.user_id, sealed=sealed, last_step=step)
-        await self._change([change], "user.totp_on", self._by.login, {}, {"second factor": "yes"})
+        steps = [change, rows.end_sessions(self._by.user_id), session.step]
+        await self._change(steps, "user.totp_on", self._by.login, {}, {"second factor": "yes"})
 
     async def remove_own_totp(self) -> None:
         step = rows.replace_totp(self._by.user_id, sealed="", last_step=0)

@@ -180,9 +180,9 @@ def end_session(token_hash: str) -> Step:
     return Step("DELETE FROM user_sessions WHERE token_hash = $1", (token_hash,))
 
 
-def end_sessions(user_id: int, *, but: str = "") -> Step:
-    """All of a user's, but for the one with that token's hash."""
-    return Step("DELETE FROM user_sessions WHERE user_id = $1 AND token_hash <> $2", (user_id, but))
+def end_sessions(user_id: int) -> Step:
+    """All of a user's."""
+    return Step("DELETE FROM user_sessions WHERE user_id = $1", (user_id,))
 
 
 # --- failures to sign in

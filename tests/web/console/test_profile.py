@@ -45,7 +45,9 @@ async def test_a_new_password_ends_every_other_session() -> None:
 
         answer = await c.post("/profile/password", {"current": PASSWORD, "password": NEW, "again": NEW})
 
+        mine, c.tokens[Role.OWNER] = c.tokens[Role.OWNER], answer.cookies[c.cookies.session_name]
         assert (answer.status, await is_alive(c, first), (await c.get("/profile")).status) == (FINE, False, 200)
+        assert not await is_alive(c, mine), "whoever copied this session's token is out too"
         old, new = [
             await c.post("/sign-in", {"login": "owner", "password": password}, as_=None) for password in (PASSWORD, NEW)
         ]
@@ -70,6 +72,7 @@ async def test_a_password_is_changed_only_by_who_knows_it_and_to_a_good_one(form
 
 async def test_one_time_codes_are_on_once_the_app_has_shown_that_it_knows_the_secret() -> None:
     async with console() as c:
+        first = await another_session(c)
         page = await c.get("/profile/totp")
         sealed, secret = sealed_secret(page)
         code = pyotp.TOTP(secret).generate_otp(c.world.clock.now_ms() // 30_000)
@@ -78,6 +81,9 @@ async def test_one_time_codes_are_on_once_the_app_has_shown_that_it_knows_the_se
         answer = await c.post("/profile/totp", {"secret": sealed, "code": code, "current": PASSWORD})
 
         assert (answer.status, answer.location) == (FINE, "/profile")
+        mine, c.tokens[Role.OWNER] = c.tokens[Role.OWNER], answer.cookies[c.cookies.session_name]
+        before = [await is_alive(c, token) for token in (first, mine)]
+        assert (before, (await c.get("/profile")).status) == ([False, False], 200), "opened without a code"
         user = await rows.user(c.world.database, c.users[Role.OWNER])
         assert user
         assert totp.open_secret(c.world.deployment.sealer, user) == secret
@@ -155,3 +161,13 @@ async def test_a_message_is_shown_once_to_the_one_it_is_for() -> None:
         assert text not in (await page("x" + flash)).text, "not ours"
         c.tokens[Role.OWNER] = first
         assert text not in (await page(flash)).text, "somebody else's"
+
+
+async def test_the_message_about_a_new_password_reaches_the_session_that_goes_on() -> None:
+    async with console() as c:
+        answer = await c.post("/profile/password", {"current": PASSWORD, "password": NEW, "again": NEW})
+
+        names = (c.cookies.session_name, c.cookies.flash_name)
+        sent = "; ".join(f"{name}={answer.cookies.get(name, '')}" for name in names)
+        page = await c.send("GET", "/profile", headers={"Cookie": sent})
+        assert c.texts["profile"]["password_changed"] in page.text

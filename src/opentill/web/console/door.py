@@ -211,7 +211,11 @@ def worded(visit: Visit, error: NotPossible) -> str:
 
 
 def owner_of(signed_in: SignedIn | None, guest: str) -> str:
-    return f"session:{signed_in.session.token_hash}" if signed_in else f"guest:{guest}"
+    return owner_of_session(signed_in.session.token_hash) if signed_in else f"guest:{guest}"
+
+
+def owner_of_session(token_hash: str) -> str:
+    return f"session:{token_hash}"
 
 
 def read_fields(body: bytes, *, max_fields: int) -> list[tuple[str, str]]:

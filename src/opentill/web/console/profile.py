@@ -9,12 +9,12 @@ from opentill.base.sealing import SealingError
 from opentill.services import passwords, sessions, signin, totp
 from opentill.services.deployment import Deployment
 from opentill.services.passwords import TooManyPasswords
-from opentill.services.sessions import SignedIn
+from opentill.services.sessions import NewSession, SignedIn
 from opentill.services.signin import MustWait, Wrong
 from opentill.services.users import Users
 from opentill.storage import people as rows
 from opentill.storage.parties import merchants
-from opentill.web.console.door import ConsolePage, Visit
+from opentill.web.console.door import ConsolePage, Visit, owner_of_session
 from opentill.web.console.signin import came_of, refusal
 
 PROFILE = "/profile"
@@ -77,12 +77,13 @@ async def _change_password(visit: Visit) -> Response:
         return _draw_password(visit, problem="same", status=422)
     try:
         await signin.confirm_password(visit.deployment, login, form.get("current", ""), came_of(visit))
-        await users_of(visit).change_own_password(new, session_hash=_session(visit).session.token_hash)
+        session = sessions.renewed(_session(visit).session)
+        await users_of(visit).change_own_password(new, session=session)
     except Wrong:
         return _draw_password(visit, problem="current", status=422)
     except (MustWait, TooManyPasswords) as error:
         return refusal(visit, error, lambda text: _draw_password(visit, waits=text))
-    return visit.redirect(PROFILE, visit.t["profile"]["password_changed"])
+    return _gone_on(visit, session, visit.t["profile"]["password_changed"])
 
 
 def _draw_password(visit: Visit, *, problem: str = "", waits: str = "", status: int = 200) -> Response:
@@ -116,8 +117,9 @@ async def _set_totp(visit: Visit) -> Response:
         return _draw_totp(visit, secret, problem="current", status=422)
     except (MustWait, TooManyPasswords) as error:
         return refusal(visit, error, lambda text: _draw_totp(visit, secret, waits=text))
-    await users_of(visit).set_own_totp(secret, step=step)
-    return visit.redirect(PROFILE, visit.t["profile"]["totp_is_on"])
+    session = sessions.renewed(_session(visit).session)
+    await users_of(visit).set_own_totp(secret, step=step, session=session)
+    return _gone_on(visit, session, visit.t["profile"]["totp_is_on"])
 
 
 def _draw_totp(visit: Visit, secret: str, *, problem: str = "", waits: str = "", status: int = 200) -> Response:
@@ -148,6 +150,14 @@ async def _end_session(visit: Visit) -> Response:
     if len(handle) == HANDLE and not secrets.compare_digest(handle, _session(visit).session.token_hash[:HANDLE]):
         await users_of(visit).end_own_session(handle)
     return visit.redirect(PROFILE, visit.t["profile"]["session_ended"])
+
+
+def _gone_on(visit: Visit, session: NewSession, text: str) -> Response:
+    """This browser stays signed in under a new token; who had copied the old one is out."""
+    response = visit.redirect(PROFILE)
+    visit.house.cookies.set_session(response, session.token)
+    visit.house.cookies.set_flash(response, owner_of_session(sessions.token_hash(session.token)), text)
+    return response
 
 
 def users_of(visit: Visit) -> Users:
