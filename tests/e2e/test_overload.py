@@ -40,6 +40,8 @@ async def test_beyond_what_a_slow_wallet_allows_clients_hear_busy_at_once_and_no
         async with asyncio.timeout(PATIENCE_S):
             while sum(call.done() for call in calls) < BEYOND:
                 await asyncio.wait(calls, timeout=LOOK_EVERY_S)
+            while await t.slowed_calls() < PER_WALLET:
+                await asyncio.wait(calls, timeout=LOOK_EVERY_S)
         early = [call.result() for call in calls if call.done()]
         again = await t.tills[0].scan(local_order_no=early[0].local_order_no, channel=2)
         await t.quick_wallets()

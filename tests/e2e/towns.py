@@ -65,6 +65,11 @@ class Town:
             async with self.http.post(f"{self.scene.place.twin}/twin/api/faults", json=values) as reply:
                 assert reply.status == 200, await reply.text()
 
+    async def slowed_calls(self) -> int:
+        """How many calls the slow wallets have been given."""
+        async with self.http.get(f"{self.scene.place.twin}/twin/api/faults") as reply:
+            return sum(fault["hits"] for fault in json.loads(await reply.text())["faults"])
+
     async def quick_wallets(self) -> None:
         """Calls that come from now on are answered at once."""
         async with self.http.delete(f"{self.scene.place.twin}/twin/api/faults") as reply:

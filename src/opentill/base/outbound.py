@@ -102,8 +102,16 @@ class _CleanConnector(aiohttp.TCPConnector):
 class Outbound:
     """A pool of connections. Give it a guard when URLs come from merchants; none when they are our own settings."""
 
-    def __init__(self, *, guard: AddressGuard | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        guard: AddressGuard | None = None,
+        connections: int = MAX_CONNECTIONS,
+        connections_per_host: int = MAX_CONNECTIONS_PER_HOST,
+    ) -> None:
         self._guard = guard
+        self._connections = connections
+        self._connections_per_host = connections_per_host
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -162,8 +170,8 @@ class Outbound:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = _CleanConnector(
-                limit=MAX_CONNECTIONS,
-                limit_per_host=MAX_CONNECTIONS_PER_HOST,
+                limit=self._connections,
+                limit_per_host=self._connections_per_host,
                 keepalive_timeout=KEEP_ALIVE_S,
                 resolver=_GuardedResolver(self._guard) if self._guard else ThreadedResolver(),
                 # A cached answer is one that was checked; still, merchants move, so keep it short.

@@ -46,7 +46,7 @@ def _wallets() -> Rows:
         ("One answer of a wallet", f"{_setting('wallet_timeout_s')} s", "unknown; asked again"),
         ("One answer while a query waits", _s(asking.QUERY_TIMEOUT_S), "the database answers"),
         ("An answer counts as fresh for", _ms(asking.FRESH_MS), "a query asks the wallet anew"),
-        ("Connections to wallets, in all / per host", _connections(), "calls wait"),
+        ("Connections to wallets", f"{places.PER_WALLET} for each of them", "the worker's calls wait"),
         (
             "Calls waiting for one wallet, whatever for, per process",
             str(places.PER_WALLET),
@@ -73,6 +73,7 @@ def _merchants() -> Rows:
         ("A merchant's whole answer", _s(notification.TOTAL_TIMEOUT_S), "the attempt failed"),
         ("What is read of it", f"{notifications.MAX_ANSWER_BYTES} bytes", "not `success`"),
         ("Attempts", str(len(notification.WAITS_MS) + 1), "the notification is dead; alarm"),
+        ("Connections to merchants, in all / per host", _connections(), "the others wait"),
         ("Attempts at the same time, per receiving host", str(notify.PER_RECEIVER), "the others wait"),
         ("Questions at the same time, per app", str(poll.PER_ACCOUNT), "the others wait"),
         ("Refunds at the same time, per app", str(refund_job.PER_APP), "the others wait"),

@@ -9,10 +9,11 @@ from opentill.base.config import Settings
 from opentill.base.metrics import Metrics
 from opentill.base.outbound import AddressGuard, Outbound
 from opentill.base.sealing import Sealer, SealingError, read_master_key
-from opentill.channels.registry import load_channels
+from opentill.channels.registry import channel_classes, load_channels
 from opentill.services.access import Parties
 from opentill.services.administration import Administration
 from opentill.services.deployment import Deployment
+from opentill.services.places import PER_WALLET
 from opentill.services.platform_key import platform_key
 from opentill.services.replies import ReplyLog
 from opentill.storage.database import check_schema, open_database
@@ -49,7 +50,7 @@ async def open_deployment(
         database = await open_database(settings.database_url, connections=settings.database_connections)
         stack.push_async_callback(database.close)
         await check_schema(database)
-        to_wallets = await stack.enter_async_context(Outbound())
+        to_wallets = await stack.enter_async_context(_outbound_to_wallets())
         to_merchants = await stack.enter_async_context(Outbound(guard=AddressGuard(settings.notify_allow_networks)))
         channels = load_channels(settings, to_wallets, clock)
         metrics = Metrics()
@@ -70,6 +71,12 @@ async def open_deployment(
             callback_base_url=callback_base_url,
             is_sandbox=is_sandbox,
         )
+
+
+def _outbound_to_wallets() -> Outbound:
+    """A connection for every place, all at one host if need be: who was let in does not spend its time on a wait."""
+    places = PER_WALLET * len(channel_classes())
+    return Outbound(connections=places, connections_per_host=places)
 
 
 @asynccontextmanager

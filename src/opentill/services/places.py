@@ -8,8 +8,8 @@ from opentill.base.errors import GatewayError
 
 PER_WALLET = 256
 """Calls that wait for one wallet in one process at the same time, whatever they want of it: half of the calls that it
-handles by default, so that the other wallet's always find room; four times the connections there, so that a healthy
-wallet turns a rush into a wait. The worker has limits of its own."""
+handles by default, so that the other wallet's always find room. At 0.3 s an answer they are 850 orders a second. The
+worker has limits of its own."""
 
 
 class WalletPlaces:
