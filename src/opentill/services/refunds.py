@@ -61,6 +61,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     local_refund_no: str
     actor: str = ""
     """Who of our people asked for it; empty: the integrator did."""
+    till: str = ""
+    """At which till; empty: at none."""
 
 
 async def find_repeat(deployment: Deployment, caller: Caller, order: Order, wanted: Wanted) -> Refund | None:
@@ -112,7 +114,7 @@ async def reserve(
                     "refund_no": refund.refund_no,
                     "amount_fen": str(refund.amount_fen),
                     "reason": refund.reason,
-                    **({"actor": wanted.actor} if wanted.actor else {}),
+                    **{name: value for name, value in (("actor", wanted.actor), ("till", wanted.till)) if value},
                 },
             ),
             *_ceiling(caller, refund),

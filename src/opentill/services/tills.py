@@ -22,6 +22,7 @@ from opentill.services.devices import TillProblem
 from opentill.services.refunds import Wanted
 from opentill.services.shifts import SignedIn
 from opentill.services.till_app import till_app
+from opentill.storage import history
 from opentill.storage import refunds as refund_rows
 from opentill.storage import till_sales as rows
 from opentill.storage.database import Step, StepFailed
@@ -30,6 +31,8 @@ NUMBER = re.compile(r"[0-9a-f]{32}", re.ASCII)
 """A sale's number: 128 random bits, so that two tills never make up the same."""
 MAX_ORIGIN = 2_000
 """What is kept of what was typed, characters."""
+CANCEL_ASKED = "CANCEL_ASKED"
+"""Event: a cashier wants the sale ended unpaid."""
 
 
 class NewSale(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,15 +156,22 @@ async def ask(deployment: Deployment, order: Order) -> Order:
     return await asking.fresh(deployment, order)
 
 
-async def cancel(deployment: Deployment, order: Order) -> None:
+async def cancel(deployment: Deployment, who: SignedIn, order: Order) -> None:
     """Close or undo the sale at its wallet. What that brings the sale itself tells: perhaps it was paid.
 
     Without a clear word it stays `CANCELLING` and may be asked for again.
     """
     if not order.is_open:
         return
-    step = rows.ask_cancel(order.app_id, order.local_order_no, now_ms=deployment.clock.now_ms())
-    await deployment.database.write([step])
+    now_ms = deployment.clock.now_ms()
+    asked = history.add_event(
+        order.app_id,
+        order.order_no,
+        now_ms=now_ms,
+        kind=CANCEL_ASKED,
+        detail={"actor": who.cashier.name, "till": who.device.name},
+    )
+    await deployment.database.write([rows.ask_cancel(order.app_id, order.local_order_no, now_ms=now_ms), asked])
     try:
         await closing.reverse(deployment, order)
     except GatewayError:
@@ -213,6 +223,7 @@ async def refund(
         reason=params.read_reason(reason.strip()),
         local_refund_no=number,
         actor=who.cashier.name,
+        till=who.device.name,
     )
     note = rows.note_refund(app.app_id, number, shift_id=who.shift.shift_id)
 
@@ -277,7 +288,6 @@ def _left_fen(order: Order) -> int:
 def _origin(who: SignedIn, wanted: NewSale, source_ip: str) -> dict[str, str]:
     """For the order's timeline, as an integrator's request is told there; a payment code is shortened."""
     told = {
-        "till": who.device.name,
         "shift": str(who.shift.shift_id),
         "amount": wanted.amount,
         "subject": wanted.subject,
@@ -285,7 +295,12 @@ def _origin(who: SignedIn, wanted: NewSale, source_ip: str) -> dict[str, str]:
         "barcode": f"{wanted.barcode[:2]}…{wanted.barcode[-4:]}" if wanted.barcode else "",
     }
     lines = [f"{name}={value}" for name, value in told.items() if value]
-    return {"request": "\n".join(lines)[:MAX_ORIGIN], "source_ip": source_ip, "actor": who.cashier.name}
+    return {
+        "request": "\n".join(lines)[:MAX_ORIGIN],
+        "source_ip": source_ip,
+        "actor": who.cashier.name,
+        "till": who.device.name,
+    }
 
 
 async def _open(deployment: Deployment, order: Order, account: OpenAccount | None, *, barcode: str) -> Order:

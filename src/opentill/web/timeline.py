@@ -14,7 +14,9 @@ BAD = frozenset(
         "TRADE_UNKNOWN", "TOLD_WRONG", "TOLD_NOT", "REPLIED_REFUSAL",
     }
 )  # fmt: skip
-_SHOWN_APART = frozenset({"said", "request", "reply", "command", "actor", "note", "file", "amount_fen", "source"})
+_SHOWN_APART = frozenset(
+    {"said", "request", "reply", "command", "actor", "till", "note", "file", "amount_fen", "source"}
+)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +26,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     word: str
     tone: str
     actor: str = ""
+    till: str = ""
+    """At which of the store's tills, by its name."""
     source: str = ""
     amount_fen: int | None = None
     note: str = ""
@@ -64,6 +68,7 @@ def _of_event(event: Event) -> Entry:
         word=word,
         tone="good" if word in GOOD else "bad" if word in BAD else "",
         actor=detail.get("actor", ""),
+        till=detail.get("till", ""),
         source=detail.get("source", ""),
         amount_fen=int(amount) if amount.isdigit() else None,
         note=detail.get("file", "") if word == ARCHIVED else detail.get("note", ""),

@@ -1,14 +1,17 @@
 """Selling at a till: one sale is one order, whatever the network does, and nothing is called certain that is not."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
+from opentill.web.console.cookies import Cookies
 from tests.databases import on_both_engines
 from tests.phones import pay_in
 from tests.wallets import Accident, faulty_road
 from tests.web.cashier.kit import new_number, store
+from tests.web.console.kit import Console
 
 both_wallets = pytest.mark.parametrize("channel", [1, 2])
 
@@ -125,6 +128,25 @@ async def test_a_cancelled_sale_is_closed_at_its_wallet(engine: str, channel: in
         assert await till.status(sale) == "cancelled"
         status, _ = await s.world.ask_twin("POST", "/api/pay", qr_code=sale.qr_text)
         assert status == 200 if channel == 1 else status != 200, "an Alipay code nobody scanned has no trade to close"
+
+
+@pytest.mark.parametrize(
+    ("language", "what", "by"),
+    [
+        ("zh", "收银员要求取消收款", "操作人 小张 · 收银台 前台"),
+        ("en", "Cashier asked to cancel the sale", "by 小张 · at till 前台"),
+    ],
+)
+async def test_the_orders_timeline_in_the_console_names_who_cancelled_it(language: str, what: str, by: str) -> None:
+    async with store() as s:
+        sale = await (await s.signed_in()).sell()
+        other = await s.signed_in(operator_id=await s.cashier("小张"))
+        await other.post(f"/sale/{sale.number}/cancel")
+        (order,) = await s.world.rows("SELECT order_no FROM orders")
+
+        page = await Console(s.world, Cookies(s.world.deployment)).get(f"/orders/{order['order_no']}?lang={language}")
+
+        assert re.search(rf"{what}</span>\s*<span class=\"when\">[^\n]* · {by}</span>", page.text)
 
 
 async def test_a_sale_that_was_paid_meanwhile_is_not_cancelled_but_paid() -> None:
@@ -268,7 +290,7 @@ async def test_the_timeline_tells_which_till_asked_and_no_payment_code() -> None
 
         (row,) = await s.world.rows("SELECT detail FROM history WHERE kind = 'CREATED'")
 
-        assert "till=前台" in row["detail"]
+        assert '"till":"前台"' in row["detail"]
         assert "barcode=28…1234" in row["detail"]
         for other in await s.world.rows("SELECT detail FROM history"):
             assert "280000000000001234" not in other["detail"]

@@ -69,7 +69,7 @@ async def _ask(visit: Visit) -> Mapping[str, object]:
 
 async def _cancel(visit: Visit) -> Mapping[str, object]:
     order = await tills.find(visit.deployment, visit.cashier, visit.request.path_params["number"])
-    await tills.cancel(visit.deployment, order)
+    await tills.cancel(visit.deployment, visit.cashier, order)
     return {}
 
 
