@@ -88,6 +88,14 @@ def test_the_body_wins_over_the_query() -> None:
     assert (found.form, found.troubles) == ({"amount": "2", "channel": "1"}, ())
 
 
+@pytest.mark.parametrize("host", ["[::1", "[x]", "a\u2100b", "a:99999999"])
+@pytest.mark.parametrize(
+    "text", ["http://{}/?a=1&b=2#c", "curl 'http://{}/?a=1&b=2#c'", "GET http://{}/?a=1&b=2#c HTTP/1.1"]
+)
+def test_the_fields_of_an_address_are_read_whatever_its_host_is(text: str, host: str) -> None:
+    assert read_pasted(text.format(host)).form == {"a": "1", "b": "2"}
+
+
 pairs = st.dictionaries(st.text("abc_", min_size=1, max_size=8), st.text(max_size=20), min_size=1, max_size=6)
 
 

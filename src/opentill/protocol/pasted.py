@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from enum import StrEnum
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -80,7 +80,7 @@ class _Reader:
             self._json(text)
             return "json"
         if re.match(r"https?://", text) and not any(character.isspace() for character in text):
-            self._query(urlsplit(text).query)
+            self._query(_query_of(text))
             return "url"
         lines = [line for line in text.splitlines() if line.strip()]
         pairs = [found.groups() for line in lines if (found := _LINE.match(line))]
@@ -111,12 +111,12 @@ class _Reader:
                 name, _, value = (given if has_value else next(following, "")).partition("=")
                 pairs.append((name, value))
             elif re.match(r"https?://|[\w.-]+(:\d+)?/", word):
-                self._query(urlsplit(word).query)
+                self._query(_query_of(word))
         self._body("&".join(bodies))
         self._add(pairs)
 
     def _http(self, text: str, target: str) -> None:
-        self._query(urlsplit(target).query)
+        self._query(_query_of(target))
         _, _, body = text.replace("\r\n", "\n").partition("\n\n")
         self._body(body.strip())
 
@@ -184,6 +184,11 @@ def _plain(value: object) -> object:
     if isinstance(value, list):
         return [_plain(member) for member in value]
     return value
+
+
+def _query_of(url: str) -> str:
+    """Of anything that looks like an address: urlsplit refuses some hosts, and the host does not matter here."""
+    return url.partition("#")[0].partition("?")[2]
 
 
 def _unquoted(text: str) -> str:
