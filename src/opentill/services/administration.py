@@ -17,7 +17,8 @@ from opentill.services.not_possible import NotPossible
 from opentill.storage import parties as rows
 from opentill.storage.database import Database, Row, Step, StepFailed
 
-MAX_ID_DRAWS = 5
+MAX_ID_DRAWS = 50
+"""So many others may draw the same number at the same time and be faster."""
 
 
 class NewApp(msgspec.Struct, frozen=True):
@@ -264,8 +265,9 @@ class Administration:
 
     async def _insert(self, step: Step, action: str, subject: str, after: Mapping[str, str]) -> int:
         """Do an insert that draws its own id; returns the id."""
-        returned = await self._audited([step], action, subject, {}, after)
-        return int(returned[0][0]["row_id"])
+        # The version first: its row keeps others waiting until this number is visible, so that none is drawn twice.
+        _, inserted = await self._audited([rows.bump_version(), step], action, subject, {}, after)
+        return int(inserted[0]["row_id"])
 
     async def _change(
         self,
@@ -277,7 +279,7 @@ class Administration:
         after: Mapping[str, str] | None = None,
     ) -> None:
         try:
-            await self._audited(steps, action, subject, before or {}, after or {})
+            await self._audited([*steps, rows.bump_version()], action, subject, before or {}, after or {})
         except StepFailed as failed:
             raise NotPossible(f"{action.split('.')[0]}_unknown", key=subject) from failed
 
@@ -286,7 +288,7 @@ class Administration:
     ) -> list[list[Row]]:
         return await audit.change(
             self.database,
-            [*steps, rows.bump_version()],
+            steps,
             actor=self._actor,
             source_ip=self._source_ip,
             action=action,

@@ -23,7 +23,8 @@ from opentill.storage.database import Step, StepFailed
 from opentill.storage.tills import DeviceRow
 
 MAX_NAME = 40
-MAX_DRAWS = 5
+MAX_DRAWS = 50
+"""So many others may draw the same number at the same time and be faster."""
 SEEN_EVERY_MS = 60_000
 """A device's time of last use is written no more often."""
 

@@ -23,6 +23,12 @@ from opentill.storage.notifications import Attempt, DueNotification
 PAYMENT = "PAYMENT"
 REFUND = "REFUND"
 
+# What an attempt's `problem` begins with; pages have words for it, and show the network's own after the colon.
+WRONG_ANSWER = "answer"
+ADDRESS = "address"
+NOT_SENT = "not sent"
+NO_REPLY = "no reply"
+
 LEASE_MS = 60_000
 """Longer than an attempt can take, so that two workers never send the same one at once."""
 MAX_ANSWER_BYTES = 2_048
@@ -102,13 +108,13 @@ async def _attempt(deployment: Deployment, notification: Notification, sign: str
             max_body_bytes=MAX_ANSWER_BYTES,
         )
     except AddressRefused as error:
-        return Attempt(attempt=number, at_ms=at_ms, elapsed_ms=0, status=0, body="", problem=f"address: {error}")
+        return Attempt(attempt=number, at_ms=at_ms, elapsed_ms=0, status=0, body="", problem=f"{ADDRESS}: {error}")
     except NotSent as error:
-        return Attempt(attempt=number, at_ms=at_ms, elapsed_ms=0, status=0, body="", problem=f"not sent: {error}")
+        return Attempt(attempt=number, at_ms=at_ms, elapsed_ms=0, status=0, body="", problem=f"{NOT_SENT}: {error}")
     except ReplyLost as error:
         elapsed_ms = deployment.clock.now_ms() - at_ms
         return Attempt(
-            attempt=number, at_ms=at_ms, elapsed_ms=elapsed_ms, status=0, body="", problem=f"no reply: {error}"
+            attempt=number, at_ms=at_ms, elapsed_ms=elapsed_ms, status=0, body="", problem=f"{NO_REPLY}: {error}"
         )
     is_good = is_accepted(reply.status, reply.body) and not reply.is_truncated
     return Attempt(
@@ -118,7 +124,7 @@ async def _attempt(deployment: Deployment, notification: Notification, sign: str
         status=reply.status,
         # NUL cannot be stored as text by PostgreSQL.
         body=reply.body.decode("utf-8", "replace").replace("\0", "\ufffd"),
-        problem="" if is_good else "the answer is not exactly `success`",
+        problem="" if is_good else WRONG_ANSWER,
     )
 
 

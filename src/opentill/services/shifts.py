@@ -24,7 +24,8 @@ from opentill.storage.tills import CashierRow, DeviceRow, ShiftRow
 
 IDLE_MS = 12 * 3_600_000
 """A till that nobody touched for so long asks for the PIN again; the shift stays open."""
-MAX_DRAWS = 5
+MAX_DRAWS = 50
+"""So many others may draw the same number at the same time and be faster."""
 REPORT_LIFE_MS = 24 * 3_600_000
 """How long a device shows what was handed over at it."""
 

@@ -17,7 +17,8 @@ from opentill.storage.people import UserRow
 
 INITIAL_LIFE_MS = 7 * 86_400_000
 """A password that somebody else knows is good for so long; until then its owner chooses another."""
-MAX_ID_DRAWS = 5
+MAX_ID_DRAWS = 50
+"""So many others may draw the same number at the same time and be faster."""
 MAX_NAME = 64
 SHELL = Visitor(0, "shell", "shell", (Grant(EVERY_MERCHANT, Role.OWNER),))
 """Who works on the machine itself may do everything."""

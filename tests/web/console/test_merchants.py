@@ -1,5 +1,6 @@
 """Merchants, stores and cashiers in the console."""
 
+import asyncio
 import re
 
 import pytest
@@ -13,6 +14,7 @@ from tests.world import MERCHANT_ID, STORE_ID
 MANAGER = at(Role.MANAGER, MERCHANT_ID)
 ONE = f"/merchants/{MERCHANT_ID}"
 CASHIER = f"{ONE}/cashiers/{TEST_OPERATOR}"
+NUMBERED = ("merchants", "stores", "apps", "devices", "users")
 
 
 async def accounts_of(c: Console, operator_id: str = TEST_OPERATOR) -> dict[int, int]:
@@ -147,3 +149,25 @@ async def test_who_may_only_read_changes_nothing() -> None:
         main = page.text.split("<main")[1]
         assert TEST_OPERATOR in main
         assert "<form" not in main
+
+
+@on_both_engines
+async def test_what_several_people_add_at_once_gets_numbers_of_its_own(engine: str) -> None:
+    async with console(engine) as c:
+        await c.csrf_token(Role.OWNER)
+        forms = (
+            ("/merchants", {"name": "新"}, 303),
+            ("/merchants/1/stores", {"name": "新"}, 303),
+            ("/apps", {"name": "新", "merchant": "1"}, 200),
+            ("/devices", {"name": "新", "store_id": "1"}, 200),
+            ("/users", {"name": "新", "grant_merchant": "1", "grant_role": "read-only"}, 200),
+        )
+
+        for path, form, status in forms:
+            answers = await asyncio.gather(
+                *(c.post(path, {**form, "login": f"new{number}"}) for number in range(8))
+            )  # fmt: skip
+
+            assert [answer.status for answer in answers] == [status] * 8, path
+        made = [await c.world.number(f"SELECT count(*) AS n FROM {table} WHERE name = '新'") for table in NUMBERED]
+        assert made == [8, 16, 8, 8, 8], "a merchant comes with a store"
