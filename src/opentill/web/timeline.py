@@ -39,6 +39,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     reply: str = ""
     number: int = 0
     """Of an attempt to tell the merchant: which one."""
+    problem: str = ""
+    """Of such an attempt: why it failed, as it was kept."""
 
 
 def word_of(event: Event) -> str:
@@ -83,7 +85,7 @@ def _of_event(event: Event) -> Entry:
 def _of_attempt(told: Told, number: int) -> Entry:
     attempt = told.attempts[number]
     word = "TOLD" if not attempt.problem else "TOLD_WRONG" if attempt.status else "TOLD_NOT"
-    facts = {"status": str(attempt.status or ""), "elapsed_ms": str(attempt.elapsed_ms), "problem": attempt.problem}
+    facts = {"status": str(attempt.status or ""), "elapsed_ms": str(attempt.elapsed_ms)}
     return Entry(
         at_ms=attempt.at_ms,
         word=word,
@@ -91,6 +93,7 @@ def _of_attempt(told: Told, number: int) -> Entry:
         facts=tuple((name, value) for name, value in facts.items() if value),
         said=attempt.body,
         number=attempt.attempt,
+        problem=attempt.problem,
     )
 
 

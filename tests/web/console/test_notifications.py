@@ -56,6 +56,32 @@ async def test_lists_by_state_and_the_receiver_s_answer(engine: str) -> None:
         assert "PAY_SUC" in one.text
 
 
+WHY_NOT = (
+    ("answer", "应答的内容不是 success", "The answer is not exactly success"),
+    ("the answer is not exactly `success`", "应答的内容不是 success", "The answer is not exactly success"),
+    ("address: the address 10.0.0.1 is not allowed", "不允许发往这个地址", "This address may not be sent to"),
+    ("not sent: Connection refused", "没有连上对方", "The receiver could not be reached"),
+    ("no reply: TimeoutError", "没有收到完整的应答", "No whole answer came back"),
+    ("of another time", "of another time", "of another time"),
+)  # as it is stored, also by earlier versions
+
+
+async def test_why_an_attempt_failed_is_told_in_the_reader_s_language() -> None:
+    async with console() as c:
+        (order_no,) = await refusing(c)
+        assert (await c.world.rows("SELECT problem FROM notification_attempts"))[0]["problem"] == "answer"
+        (one,) = links((await c.get("/notifications")).text)
+
+        for stored, zh, en in WHY_NOT:
+            await c.world.change("UPDATE notification_attempts SET problem = $1, status = 0", stored)
+
+            for page in (f"/orders/{order_no}", one, "/notifications"):
+                assert zh in (await c.get(f"{page}?lang=zh")).text, (stored, page)
+                in_english = (await c.get(f"{page}?lang=en")).text
+                assert en in in_english, (stored, page)
+                assert stored.partition(": ")[2] in in_english, "what the network said stays readable"
+
+
 @on_both_engines
 async def test_what_is_given_up_is_sent_again_once_the_shop_is_well(engine: str) -> None:
     async with console(engine) as c:

@@ -4,9 +4,13 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 
 from opentill.base.money import yuan_text
+from opentill.services.notifications import ADDRESS, NO_REPLY, NOT_SENT, WRONG_ANSWER
 
 SHANGHAI = timezone(timedelta(hours=8), "UTC+8")
 """No summer time since 1991, so that no table of zones is needed."""
+
+_WRONG_ANSWER_ONCE = "the answer is not exactly `success`"
+"""How rows say it that are older than the word for it."""
 
 
 def yuan(amount_fen: int) -> str:
@@ -71,6 +75,17 @@ def _at(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, SHANGHAI)
 
 
+def attempt_problem(kept: str) -> tuple[str, str]:
+    """Why an attempt to tell a merchant failed: a key of the texts `attempt_problem`, and what the network said of it.
+
+    Of anything else there are only its own words.
+    """
+    if kept in (WRONG_ANSWER, _WRONG_ANSWER_ONCE):
+        return WRONG_ANSWER, ""
+    kind, _, words = kept.partition(": ")
+    return (kind, words) if kind in (ADDRESS, NOT_SENT, NO_REPLY) else ("", kept)
+
+
 FILTERS: dict[str, Callable[..., object]] = {
     "yuan": yuan,
     "count": count,
@@ -79,4 +94,5 @@ FILTERS: dict[str, Callable[..., object]] = {
     "full_time": full_time,
     "iso_time": iso_time,
     "browser": browser,
+    "attempt_problem": attempt_problem,
 }
