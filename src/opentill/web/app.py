@@ -5,11 +5,13 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from opentill.base.numbers import LENGTH as ORDER_NO_LENGTH
 from opentill.commands.registry import Command
 from opentill.protocol.signing import public_key_text
 from opentill.services.deployment import Deployment
@@ -17,6 +19,15 @@ from opentill.storage.database import DatabaseOverloaded, DatabaseUnavailable
 from opentill.web import callbacks, links
 from opentill.web.gateway import PATH, Gateway
 from opentill.web.source import is_in, source_ip
+
+
+class _Number(IntegerConvertor):
+    """No longer than an order number. Python reads no number of thousands of digits, and Starlette's own would try."""
+
+    regex = f"[0-9]{{1,{ORDER_NO_LENGTH}}}"
+
+
+register_url_convertor("int", _Number())
 
 
 def build_app(

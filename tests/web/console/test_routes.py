@@ -1,5 +1,6 @@
 """Every route with every role, with nobody, without a form's token, and with another merchant's things."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -212,6 +213,18 @@ async def test_a_character_that_no_database_holds_as_text_is_refused_wherever_it
         ]
 
         assert [answer.status for answer in answers] == [400] * 5
+
+
+@on_both_engines
+async def test_a_number_in_an_address_that_nothing_can_have_is_not_found(engine: str) -> None:
+    async with console(engine) as c:
+        for row in (row for row in ROWS if ":int" in row.path):
+            for number in (str(2**63), "9" * 5_000):
+                path = re.sub(r"{\w+(:int)?}", number, row.path)
+
+                answer = await (c.get(path) if row.method == "GET" else c.post(path))
+
+                assert answer.status == HIDDEN, row
 
 
 async def test_no_page_shows_a_secret() -> None:
