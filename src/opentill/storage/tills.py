@@ -1,5 +1,7 @@
 """SQL of tills: devices, the cashiers who may stand at them, and their shifts."""
 
+from collections.abc import Collection
+
 import msgspec
 
 from opentill.storage.database import Database, Row, Step
@@ -149,6 +151,17 @@ async def cashier(database: Database, operator_id: str) -> CashierRow | None:
 async def cashiers(database: Database) -> list[CashierRow]:
     rows = await database.read(f"{_CASHIER} ORDER BY merchant_id, store_id, name, operator_id")
     return [_cashier(row) for row in rows]
+
+
+async def names_of(database: Database, operator_ids: Collection[str]) -> dict[str, str]:
+    """What these cashiers are called, by operator_id; who does not exist is left out. For a page's worth of them."""
+    if not operator_ids:
+        return {}
+    among = ", ".join(f"${place}" for place in range(1, len(operator_ids) + 1))
+    rows = await database.read(
+        f"SELECT operator_id, name FROM operators WHERE operator_id IN ({among})", *sorted(operator_ids)
+    )
+    return {row["operator_id"]: row["name"] for row in rows}
 
 
 async def cashiers_of_store(database: Database, store_id: int) -> list[CashierRow]:

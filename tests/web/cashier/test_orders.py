@@ -7,6 +7,7 @@ import pytest
 from opentill.domain.parties import AppRules
 from opentill.services.not_possible import NotPossible
 from opentill.services.till_days import SHOWN, today
+from opentill.storage.tills import names_of
 from tests.clients import Till
 from tests.databases import on_both_engines
 from tests.web.cashier.kit import Browser, OnScreen, Store, new_number, store
@@ -39,6 +40,21 @@ async def test_todays_orders_are_listed_newest_first(engine: str) -> None:
         second = await finished(s, till, "200")
 
         assert await found(till) == [second.number, first.number]
+
+
+@on_both_engines
+async def test_the_list_names_who_sold_and_asks_for_nobody_else(engine: str) -> None:
+    async with store(engine) as s:
+        till = await s.signed_in()
+        await finished(s, await s.signed_in(operator_id=await s.cashier("小张")), "100")
+        absent = await s.cashier("不在")
+
+        page, names = await till.get("/orders"), await names_of(s.world.database, {absent, "nobody"})
+
+        assert "小张" in page.words
+        assert "不在" not in page.words
+        assert names == {absent: "不在"}
+        assert await names_of(s.world.database, set()) == {}
 
 
 @on_both_engines

@@ -136,7 +136,7 @@ async def _orders(visit: Visit) -> Response:
     found = await till_days.day_of(
         visit.deployment, visit.cashier, day=day, state=state, question=question, before=query.get("before", "")
     )
-    names = {each.operator_id: each.name for each in await rows.cashiers(visit.deployment.database)}
+    names = await rows.names_of(visit.deployment.database, {each.order.operator_id for each in found.sales})
     return visit.render(
         "orders",
         found=found,
