@@ -136,6 +136,15 @@ async def test_nobody_is_led_to_another_site_after_sending_again() -> None:
         assert answers == ["/notifications"] * 4
 
 
+@pytest.mark.parametrize("is_script", ["false", "true"])
+async def test_where_somebody_came_from_adds_no_header(is_script: str) -> None:
+    async with console() as c:
+        answer = await c.post("/notifications/resend", {"back": "/orders/茶\r\nX-Evil: 1"}, hx_request=is_script)
+
+        told = answer.headers["HX-Redirect" if is_script == "true" else "Location"]
+        assert (told, "X-Evil" in answer.headers) == ("/console/orders/%E8%8C%B6%0D%0AX-Evil:%201", False)
+
+
 async def test_other_merchants_notifications_do_not_exist() -> None:
     async with console() as c:
         path = await their_notification(c)

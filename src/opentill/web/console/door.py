@@ -154,11 +154,10 @@ class Visit:
 
     def redirect(self, path: str, flash: str = "") -> Response:
         """To a path below /console, with a message for the page there. A script's request moves the whole page."""
-        response: Response
+        response: Response = RedirectResponse(PREFIX + path, 303)
         if self.is_htmx:
-            response = Response(status_code=204, headers={"HX-Redirect": PREFIX + path})
-        else:
-            response = RedirectResponse(PREFIX + path, 303)
+            # As the redirect quotes it: a header has neither Chinese nor ends of lines.
+            response = Response(status_code=204, headers={"HX-Redirect": response.headers["Location"]})
         if flash:
             self.house.cookies.set_flash(response, self.owner, flash)
         return response
