@@ -10,6 +10,7 @@ from opentill.services.till_days import SHOWN, today
 from opentill.storage.tills import names_of
 from tests.clients import Till
 from tests.databases import on_both_engines
+from tests.orders import scanned
 from tests.web.cashier.kit import Browser, OnScreen, Store, new_number, store
 
 DAY_S = 86_400
@@ -99,6 +100,19 @@ async def test_yesterdays_orders_are_found_by_day_or_by_their_whole_number() -> 
         assert await found(till, f"?q={order_no}") == [sale.number]
         assert await found(till, f"?q={order_no}01") == [sale.number], "as a wallet prints a further attempt"
         assert await found(till, f"?day={day}") == [sale.number]
+
+
+async def test_what_an_integrator_took_for_the_store_is_not_the_tills_and_the_cashier_is_told_where_it_is() -> None:
+    async with store() as s:
+        till = await s.signed_in()
+        order = await s.world.order((await scanned(s.world)).order_no)
+
+        page = await till.get(f"/orders?q={order.order_no}")
+
+        assert 'href="/cashier/sale/' not in page.text
+        assert "其他系统（点餐、网店等）经本网关收的款请在那个系统里查；店长可在控制台里查到全部订单。" in page.words
+        refund = await till.post(f"/sale/{order.local_order_no}/refund", number=new_number(), amount="1", reason="x")
+        assert refund.document["name"] == "missing"
 
 
 async def test_a_long_day_is_read_page_by_page() -> None:
