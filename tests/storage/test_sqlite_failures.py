@@ -7,8 +7,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +28,8 @@ from opentill.storage.sqlite import Writer
 from tests.databases import fresh_database
 from tests.storage.tables import CREATE, insert, lamps, states, switch
 
+LONGEST_WAIT_S = 60
+"""Real seconds after which who stands in the way is no longer waited for."""
 BIG = b"\x01" * 200_000
 DEFERRED = "CREATE TABLE sockets (lamp_id BIGINT REFERENCES lamps (lamp_id) DEFERRABLE INITIALLY DEFERRED, volt BIGINT)"
 
@@ -201,18 +206,29 @@ async def test_more_units_than_may_wait_are_refused_and_not_done(monkeypatch: py
         assert (await states(database)).keys() == set(range(50)) - refused
 
 
-async def test_a_slow_report_does_not_stand_in_the_way_of_a_read() -> None:
-    async with lamps("sqlite") as (_, database):
-        forever = (
-            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000000) SELECT count(*) FROM n"
-        )
-        report = asyncio.create_task(database.read(forever))
-        await asyncio.sleep(0)
+async def test_a_slow_report_does_not_stand_in_the_way_of_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_read = threading.Event()
+    with monkeypatch.context() as opening:
+        opening.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=connection_that_waits_for(is_read)))
+        async with lamps("sqlite") as (_, database):
+            report = asyncio.create_task(database.read("SELECT is_read_within($1) AS is_read", LONGEST_WAIT_S))
+            await asyncio.sleep(0)
 
-        await states(database)
+            await states(database)
+            is_read.set()
 
-        assert not report.done()
-        await report
+            assert [row["is_read"] for row in await report] == [1]
+
+
+def connection_that_waits_for(event: threading.Event) -> type[sqlite3.Connection]:
+    """A kind of connection whose SQL can wait: `is_read_within(seconds)` says whether `event` was set in time."""
+
+    class Waiting(sqlite3.Connection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.create_function("is_read_within", 1, event.wait)
+
+    return Waiting
 
 
 def test_what_is_committed_survives_a_killed_process(tmp_path: Path) -> None:
