@@ -1,11 +1,21 @@
-"""An order's timeline for people: events, attempts to tell the merchant, wallets' words, in one run of time."""
+"""An order's timeline for people: events, attempts to tell the merchant, wallets' words, in one run of time.
+
+A long one is shown by its beginning and its end; what lies in between is read page by page.
+"""
 
 import msgspec
 
-from opentill.services.notifications import Told
 from opentill.services.replies import REPLIED
+from opentill.storage import timeline as rows
 from opentill.storage.archive import ARCHIVED
+from opentill.storage.database import Database
 from opentill.storage.history import Event
+from opentill.storage.notifications import Attempt
+
+FIRST = 20
+"""Entries at the beginning of a long timeline that are always shown."""
+SHOWN = 120
+"""Entries on one page."""
 
 GOOD = frozenset({"PAID", "PAID_LATE", "REFUND_SUCCEEDED", "TOLD"})
 BAD = frozenset(
@@ -54,11 +64,45 @@ def word_of(event: Event) -> str:
     return "WAITING_UNKNOWN" if event.detail.get("outcome") == "unknown" else "WAITING"
 
 
-def entries(events: list[Event], told: list[Told]) -> list[Entry]:
-    """Oldest first."""
-    found = [_of_event(event) for event in events]
-    found += [_of_attempt(each, number) for each in told for number in range(len(each.attempts))]
-    return sorted(found, key=lambda entry: entry.at_ms)
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of an order's timeline, oldest first."""
+
+    total: int
+    skipped: int = 0
+    """How many entries are older than the page's first."""
+    entries: tuple[Entry, ...] = ()
+    left_out: int = 0
+    """Entries between `entries` and `latest`."""
+    latest: tuple[Entry, ...] = ()
+
+    @property
+    def earlier(self) -> int | None:
+        """Where the page before this one begins; None: this is the first."""
+        return max(self.skipped - SHOWN, 0) if self.skipped else None
+
+    @property
+    def later(self) -> int | None:
+        """Where the page after this one begins; None: this is the last."""
+        end = self.skipped + len(self.entries)
+        return None if self.latest or end >= self.total else end
+
+
+async def page(database: Database, app_id: int, order_no: str, *, skip: int | None) -> Timeline:
+    """The entries after the `skip` oldest; None: the first and the latest."""
+    total = await rows.count(database, app_id, order_no)
+
+    async def stretch(skip: int, limit: int) -> tuple[Entry, ...]:
+        found = await rows.stretch(database, app_id, order_no, skip=skip, limit=limit)
+        return tuple(_of_attempt(each) if isinstance(each, Attempt) else _of_event(each) for each in found)
+
+    if skip is not None:
+        skip = min(skip, max(total - 1, 0))
+        return Timeline(total=total, skipped=skip, entries=await stretch(skip, SHOWN))
+    if total <= SHOWN:
+        return Timeline(total=total, entries=await stretch(0, SHOWN))
+    left_out = total - SHOWN
+    first, latest = await stretch(0, FIRST), await stretch(FIRST + left_out, SHOWN - FIRST)
+    return Timeline(total=total, entries=first, left_out=left_out, latest=latest)
 
 
 def _of_event(event: Event) -> Entry:
@@ -82,8 +126,7 @@ def _of_event(event: Event) -> Entry:
     )
 
 
-def _of_attempt(told: Told, number: int) -> Entry:
-    attempt = told.attempts[number]
+def _of_attempt(attempt: Attempt) -> Entry:
     word = "TOLD" if not attempt.problem else "TOLD_WRONG" if attempt.status else "TOLD_NOT"
     facts = {"status": str(attempt.status or ""), "elapsed_ms": str(attempt.elapsed_ms)}
     return Entry(

@@ -5,11 +5,18 @@ from pathlib import Path
 
 from opentill.domain.people import Role
 from opentill.services import archives
-from opentill.storage.history import events_of_order
+from opentill.storage.database import Step
+from opentill.storage.history import add_event, events_of_order
+from opentill.web.timeline import SHOWN
 from tests.databases import on_both_engines
 from tests.orders import ask, fault, paid, refunded_at_wallet, scanned
 from tests.web.console.kit import OTHER_MERCHANT_ID, Console, at, console
 from tests.world import TEST_APP_ID
+
+_ATTEMPT = (
+    "INSERT INTO notification_attempts (app_id, notification_id, attempt, at_ms, elapsed_ms, status, body, problem) "
+    "VALUES ($1, $2, $3, $4, 10, 500, 'oops', 'answer')"
+)
 
 
 def order_links(text: str) -> list[str]:
@@ -136,6 +143,45 @@ async def test_the_page_of_an_archived_order_names_the_file(tmp_path: Path) -> N
         assert c.texts["event"]["ARCHIVED"] in page
         assert totals.files[0] in page
         assert c.texts["event"]["PAID"] not in page
+
+
+@on_both_engines
+async def test_a_long_timeline_shows_its_first_and_latest_and_leads_to_the_rest(engine: str) -> None:
+    async with console(engine) as c:
+        order_no = await paid(c.world, notify_url=c.world.shop.url)
+        (told,) = await c.world.rows("SELECT app_id, notification_id FROM notifications")
+        steps = []
+        for number in range(2, 1_002):
+            at_ms = c.world.clock.now_ms() + 1_000 * number
+            steps += [
+                add_event(TEST_APP_ID, order_no, now_ms=at_ms, kind="ASKED", detail={"note": f"asked {number}"}),
+                Step(_ATTEMPT, (told["app_id"], told["notification_id"], number, at_ms)),
+            ]
+        await c.world.database.write(steps)
+
+        page, seen = (await c.get(f"/orders/{order_no}?lang=en")).text, ""
+
+        assert page.count('<span class="what">') == SHOWN
+        assert page.index("Order recorded") < page.index("more in between") < page.index("asked 1001<")
+        assert "attempt 1001<" in page
+        assert "asked 500<" not in page
+        while later := re.search(r'(\?entries=\d+)#history">(?:[\d,]+ more|Later)', page):
+            page = (await c.get(f"/orders/{order_no}{later[1]}&lang=en")).text
+            assert page.count('<span class="what">') <= SHOWN
+            seen += page
+        assert [int(each) for each in re.findall(r"asked (\d+)<", seen)][-900:] == list(range(102, 1_002))
+        assert [int(each) for each in re.findall(r"attempt (\d+)<", seen)][-900:] == list(range(102, 1_002))
+
+
+async def test_what_is_no_place_in_a_timeline_shows_it_from_the_beginning() -> None:
+    async with console() as c:
+        order_no = await paid(c.world)
+
+        for query in ("?entries=x", "?entries=-1", "?entries=1e3", f"?entries={'9' * 40}", "?entries=999999999"):
+            page = await c.get(f"/orders/{order_no}{query}")
+
+            assert page.status == 200, query
+            assert '<span class="what">' in page.text, query
 
 
 async def test_every_event_has_words_in_both_languages() -> None:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from opentill.base import numbers
 from opentill.base.errors import GatewayError
 from opentill.base.money import fen_from_yuan, yuan_text
+from opentill.domain.notification import Notification
 from opentill.domain.order import Order, OrderState
 from opentill.domain.people import Permission
 from opentill.domain.refund import RefundState
@@ -15,13 +16,15 @@ from opentill.services.decisions import By, Choice, NotDecided
 from opentill.services.deployment import Deployment
 from opentill.services.directory import directory
 from opentill.storage import held
+from opentill.storage import notifications as notification_rows
 from opentill.storage import refunds as refund_rows
 from opentill.storage.search import status_of
+from opentill.web import timeline
 from opentill.web.console.door import ConsolePage, NotYours, Visit
 from opentill.web.console.orders import ORDERS
-from opentill.web.timeline import entries
 
 TOKEN_BYTES = 16
+MAX_SKIP_DIGITS = 9
 _CHOICES = {choice.value: choice for choice in Choice}
 
 
@@ -50,7 +53,7 @@ async def _show(visit: Visit) -> Response:
 
 async def _draw(visit: Visit, order: Order, *, problem: str = "", status: int = 200) -> Response:
     deployment, key = visit.deployment, (order.app_id, order.order_no)
-    told = await notifications.of_order(deployment, *key)
+    told = await notification_rows.of_order(deployment.database, *key)
     payments = await held.payments_of(deployment.database, *key)
     app = await deployment.parties.app_by_id(order.app_id)
     return visit.render(
@@ -61,7 +64,7 @@ async def _draw(visit: Visit, order: Order, *, problem: str = "", status: int = 
         order_status=_status(order),
         app=app.name if app else "",
         names=await directory(deployment.database, visit.visitor.merchants(Permission.ORDERS_READ)),
-        entries=entries(await orders.timeline(deployment, *key), told),
+        timeline=await timeline.page(deployment.database, *key, skip=_skip(visit)),
         told=told,
         payments=[(payment, decisions.choices(order, payment)) for payment in payments],
         refunds=await refund_rows.of_order(deployment.database, *key),
@@ -206,11 +209,17 @@ def _status(order: Order) -> str:
     ).value
 
 
-def _can_tell(order: Order, told: list[notifications.Told]) -> bool:
+def _can_tell(order: Order, told: list[Notification]) -> bool:
     """Whether late money is held and the merchant does not know of it."""
-    is_known = any(each.notification.kind == notifications.PAYMENT for each in told)
+    is_known = any(each.kind == notifications.PAYMENT for each in told)
     is_untouched = not (order.refunding_fen or order.refunded_fen)
     return order.attention == "LATE" and bool(order.notify_url) and is_untouched and not is_known
+
+
+def _skip(visit: Visit) -> int | None:
+    """How many entries of the timeline the address leaves out; None: it does not say, or not with sense."""
+    text = visit.request.query_params.get("entries", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_SKIP_DIGITS else None
 
 
 def _amount_fen(text: str) -> int:
