@@ -194,7 +194,7 @@ class DemoPages:
             "phone_url": PHONE_PATH if self._deployment.is_sandbox else "",
             "advice": {entry.number: advice.get(name, entry.advice) for name, entry in CATALOGUE.items()},
             "pages": {link["command"]: link for link in self.links(request)},
-            "texts": {name: texts[name] for name in ("demo", "event", "source", "debugger")},
+            "texts": {name: texts[name] for name in ("demo", "event", "source", "debugger", "attempt_problem")},
         }
 
     def _curl(self, scan: Command) -> str:

@@ -102,11 +102,13 @@ function eventDetail(detail) {
 }
 
 function attemptEntry(attempt) {
-  const answer = attempt.status ? `HTTP ${attempt.status} · ${attempt.body.slice(0, 80)}` : attempt.problem;
+  const [kind, ...words] = attempt.problem.split(": ");
+  const problem = [texts.attempt_problem[kind] ?? kind, ...words].join(": ");
+  const answer = attempt.status ? `HTTP ${attempt.status} · ${attempt.body.slice(0, 80)}` : problem;
   return {
     at_ms: attempt.at_ms,
     what: `${t.notification_sent} · ${say(t.delivery_attempt, { number: attempt.attempt })}`,
-    detail: attempt.problem && attempt.status ? `${answer} · ${attempt.problem}` : answer,
+    detail: attempt.problem && attempt.status ? `${answer} · ${problem}` : answer,
     tone: attempt.problem ? "bad" : "good",
   };
 }
