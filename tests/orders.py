@@ -82,6 +82,15 @@ async def fault(w: World, channel: int, operation: str, name: str, **more: objec
     assert answered == 200, answer
 
 
+async def wrongly_charged(w: World, channel: int) -> Reply:
+    """The answer to a charge of ten yuan whose wallet once speaks of another amount."""
+    await fault(w, channel, "pay", "wrong_amount")
+    if channel == ALIPAY:
+        # Its callback names the right amount and may outrun the answer; WeChat Pay sends none for a charge.
+        await fault(w, channel, "callback", "callback_never")
+    return await ask(w, "barcode", barcode=CODES[channel] + PAYS, amount=1000, local_order_no="T-1")
+
+
 def lacks_money(w: World, channel: int, *, is_out: bool = True) -> None:
     """The merchant's balance at the wallet does not cover refunds, or does again."""
     number = w.twin.alipay_merchant().app_id if channel == ALIPAY else w.twin.wechat_merchant().mchid

@@ -16,8 +16,6 @@ from opentill.storage import orders as order_rows
 from opentill.storage.held import ReceivedPayment
 from tests.databases import on_both_engines
 from tests.orders import (
-    CODES,
-    PAYS,
     WECHAT,
     ask,
     fault,
@@ -27,6 +25,7 @@ from tests.orders import (
     refunds_of,
     scanned,
     status,
+    wrongly_charged,
 )
 from tests.phones import bridge, link, open_in
 from tests.world import World, world
@@ -49,8 +48,7 @@ async def decided(w: World, order: Order, choice: Choice, **more: str) -> None:
 
 async def wrong(w: World, channel: int) -> Order:
     """An order whose wallet once spoke of another amount."""
-    await fault(w, channel, "pay", "wrong_amount")
-    reply = await ask(w, "barcode", barcode=CODES[channel] + PAYS, amount=1000, local_order_no="T-1")
+    reply = await wrongly_charged(w, channel)
     return await w.order(reply.order_no)
 
 

@@ -1,13 +1,12 @@
 """Money of another amount is a person's to decide about: nobody else gives it back (design 5)."""
 
-from tests.orders import CODES, PAYS, ask, fault, on_each_wallet
+from tests.orders import ask, on_each_wallet, wrongly_charged
 from tests.world import World, world
 
 
 async def held(w: World, channel: int) -> str:
     """The number of a charge whose wallet once spoke of another amount."""
-    await fault(w, channel, "pay", "wrong_amount")
-    reply = await ask(w, "barcode", barcode=CODES[channel] + PAYS, amount=1000, local_order_no="T-1")
+    reply = await wrongly_charged(w, channel)
     order = await w.order(reply.order_no)
     assert (order.is_open, order.attention) == (True, "WRONG_AMOUNT")
     return reply.order_no
