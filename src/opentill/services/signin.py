@@ -21,6 +21,8 @@ FIRST_WAIT_MS = 15_000
 LONGEST_WAIT_MS = 15 * 60_000
 TICKET_LIFE_MS = 5 * 60_000
 MAX_LOGIN = 64
+NOBODYS_LOGINS = frozenset({"shell", "sandbox", "seed"})
+"""Who the audit log says made changes that nobody made in the console."""
 
 _log = logger("signin")
 
@@ -150,6 +152,12 @@ def normal_login(text: str) -> str:
     """Logins are compared in lower case; "" for what can be none."""
     login = text.strip().casefold()
     return login if 0 < len(login) <= MAX_LOGIN else ""
+
+
+def new_login(text: str) -> str:
+    """What somebody new may be called; "" for what looks like another in the audit log, or like no person at all."""
+    login = normal_login(text)
+    return login if login.isprintable() and login not in NOBODYS_LOGINS else ""
 
 
 async def _count(deployment: Deployment, login: str, came: Came) -> None:

@@ -10,7 +10,7 @@ from opentill.base.sealing import Sealer
 from opentill.domain.people import EVERY_MERCHANT, Grant, Role, Visitor
 from opentill.services import audit, passwords, totp
 from opentill.services.sessions import NewSession
-from opentill.services.signin import normal_login
+from opentill.services.signin import new_login, normal_login
 from opentill.storage import people as rows
 from opentill.storage.database import Database, Step, StepFailed
 from opentill.storage.people import UserRow
@@ -33,8 +33,8 @@ class UserProblem(Exception):
 
 
 _REASONS = {
-    "login": "a login has 1 to 64 characters",
-    "name": "a name has 1 to 64 characters",
+    "login": "a login has 1 to 64 visible characters and is not shell, sandbox or seed",
+    "name": "a name has 1 to 64 visible characters",
     "taken": "there is somebody with this login already",
     "self": "nobody changes the own roles or disables oneself",
     "last_owner": "somebody has to remain who owns everything and can sign in",
@@ -78,7 +78,7 @@ class Users:
 
     async def add(self, login: str, name: str, grants: Sequence[Grant]) -> tuple[int, str]:
         """A new person; returns the number and the initial password, which is shown once. Raises UserProblem."""
-        login, name = normal_login(login), name.strip()
+        login, name = new_login(login), name.strip()
         _check(login, "login")
         _check(name, "name")
         self._check_grants(grants)
@@ -233,7 +233,7 @@ def _initial_password() -> str:
 
 
 def _check(text: str, name: str) -> None:
-    if not 0 < len(text) <= MAX_NAME:
+    if not 0 < len(text) <= MAX_NAME or not text.isprintable():
         raise UserProblem(name)
 
 

@@ -59,6 +59,7 @@ async def test_a_new_app_shows_its_key_once_and_can_call_at_once(engine: str) ->
     [
         {"name": "", "merchant": "1", "sign_method": "MD5"},
         {"name": "x" * 65, "merchant": "1", "sign_method": "MD5"},
+        {"name": "x\n\u202e", "merchant": "1", "sign_method": "MD5"},
         {"name": "x", "sign_method": "MD5"},
         {"name": "x", "merchant": str(OTHER_MERCHANT_ID), "sign_method": "MD5"},
         {"name": "x", "merchant": "1", "sign_method": "ROT13"},

@@ -44,6 +44,14 @@ async def test_a_name_that_cannot_be_is_told(name: str) -> None:
             assert (answer.status, "请填写名称" in answer.text) == (422, True), path
 
 
+async def test_the_first_store_s_name_is_told_too_when_it_cannot_be() -> None:
+    async with console() as c:
+        for store in ("x" * 65, "a\u202eb"):
+            answer = await c.post("/merchants", {"name": "新", "store": store})
+
+            assert (answer.status, "请填写名称" in answer.text) == (422, True)
+
+
 async def test_a_list_holds_the_visitors_merchants_only() -> None:
     async with console() as c:
         assert "另一家商户" not in (await c.get("/merchants", as_=MANAGER)).text

@@ -67,7 +67,10 @@ async def test_an_initial_password_is_good_for_seven_days() -> None:
     [
         ({"login": "", "name": "x"}, "login"),
         ({"login": "x" * 65, "name": "x"}, "login"),
+        ({"login": "own\u200ber", "name": "x"}, "login"),
+        ({"login": "Shell", "name": "x"}, "login"),
         ({"login": "x", "name": " "}, "name"),
+        ({"login": "x", "name": "x\u202e"}, "name"),
         ({"login": "x", "name": "x" * 65}, "name"),
         ({"login": "OWNER", "name": "x"}, "taken"),
         ({"login": "x", "name": "x", **grant_fields((1, "king"))}, "roles"),

@@ -64,7 +64,7 @@ async def _add(visit: Visit) -> Response:
     name = visit.form.get("name", "").strip()
     merchant_ids = await _chosen_merchants(visit)
     method = visit.form.get("sign_method", "MD5")
-    if not name or len(name) > MAX_NAME:
+    if not _is_name(name):
         return await _draw_new(visit, problem="name")
     if not merchant_ids:
         return await _draw_new(visit, problem="merchants")
@@ -83,7 +83,7 @@ async def _page(visit: Visit) -> Response:
 async def _rename(visit: Visit) -> Response:
     seen = await app_of(visit, _MANAGE)
     name = visit.form.get("name", "").strip()
-    if not name or len(name) > MAX_NAME:
+    if not _is_name(name):
         return await _draw(visit, seen, problems={"name": visit.t["apps"]["problem_name"]})
     await _change(
         visit,
@@ -238,6 +238,10 @@ async def _change(
 
 def _saved(visit: Visit, seen: SeenApp) -> Response:
     return visit.redirect(f"{PATH}/{seen.entry.app}", visit.t["apps"]["saved"])
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= MAX_NAME and text.isprintable()
 
 
 def _rules(seen: SeenApp) -> AppRules:

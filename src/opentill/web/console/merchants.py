@@ -52,9 +52,9 @@ async def _list(visit: Visit) -> Response:
 async def _add(visit: Visit) -> Response:
     try:
         name = _name_in(visit, "name")
+        store = _name_in(visit, "store") if visit.form.get("store", "").strip() else ""
     except Unusable as error:
         return await _draw_list(visit, problem=str(error))
-    store = visit.form.get("store", "").strip()[:MAX_NAME]
     merchant_id, _ = await visit.administration().add_merchant(name, store=store)
     return _saved(visit, merchant_id)
 

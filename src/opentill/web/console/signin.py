@@ -74,7 +74,7 @@ async def _start_page(visit: Visit) -> Response:
 
 async def _start(visit: Visit) -> Response:
     form, came = visit.form, came_of(visit)
-    login, name = signin.normal_login(form.get("login", "")), form.get("name", "").strip()[:MAX_NAME]
+    login, name = signin.new_login(form.get("login", "")), form.get("name", "").strip()[:MAX_NAME]
     password = form.get("password", "")
     problem = "login" if not login else "password_" + (passwords.problem_of(password, login=login) or "fine")
     if problem == "password_fine" and password != form.get("again", ""):
