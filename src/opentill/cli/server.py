@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp
 
 from opentill.base.clock import real_now_ms
 from opentill.base.config import Settings
+from opentill.cli import memory
 from opentill.cli.connections import Connection, ConnectionLimits, allow_open_files
 from opentill.cli.tls import Certificate, certificate_for
 from opentill.web.busy import busy
@@ -25,8 +25,6 @@ FAREWELL_S = 5.0
 """How long a process that is asked by SIGTERM to stop still answers on connections that clients keep, seconds."""
 FAREWELL_LOOK_S = 0.02
 BACKLOG = 1024
-YOUNG_OBJECTS = 20_000
-"""Container objects made, less those gone, before the collector looks at them."""
 MAX_CONNECTIONS = Settings.model_fields["max_connections"].default
 
 OPEN_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -167,7 +165,7 @@ async def serve(
     bids_farewell: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM, or until the parent of `lifeline` is gone."""
-    _collect_rarely()
+    memory.settle()
     allow_open_files(max_connections)
     server = _Server(_config(app, max_connections=max_connections), lifeline, bids_farewell=bids_farewell)
     watching = asyncio.create_task(_exit_with_parent(server, lifeline)) if lifeline else None
@@ -192,6 +190,7 @@ async def serve_doors(app: ASGIApp, doors: Doors) -> None:
 
 async def until_stopped(lifeline: Lifeline | None) -> None:
     """For a process that does not serve: return on SIGINT, SIGTERM, or when the parent is gone."""
+    memory.settle()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -203,13 +202,6 @@ async def until_stopped(lifeline: Lifeline | None) -> None:
     _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
-
-
-def _collect_rarely() -> None:
-    """What is loaded now stays, and requests leave hardly any cycles: looking for them took 4 % of the CPU."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
 
 
 async def _exit_with_parent(server: uvicorn.Server, lifeline: Lifeline) -> None:

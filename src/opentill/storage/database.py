@@ -1,10 +1,12 @@
 """Open a database by its URL, and compare its schema with the one that this code needs."""
 
 import asyncio
+import importlib
 import re
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opentill.storage.engine import (
     ConstraintBroken,
@@ -18,8 +20,10 @@ from opentill.storage.engine import (
     StepFailed,
     Value,
 )
-from opentill.storage.postgres import PostgresDatabase
 from opentill.storage.sqlite import InlineSqliteDatabase, SqliteDatabase
+
+if TYPE_CHECKING:
+    from opentill.storage.postgres import PostgresDatabase
 
 __all__ = [
     "ConstraintBroken",
@@ -77,7 +81,9 @@ async def open_database(url: str, *, connections: int = 10, inline: bool = False
     if not url.startswith(POSTGRES_PREFIX) or inline:
         # The URL itself stays out of the message: it may hold a password.
         raise ValueError(f"a database URL starts with {SQLITE_PREFIX} and a path, or with {POSTGRES_PREFIX}")
-    database = PostgresDatabase(url, connections=connections)
+    # Its driver takes 3 MB and a while to load, which who uses SQLite need not spend.
+    engine = importlib.import_module("opentill.storage.postgres")
+    database: PostgresDatabase = engine.PostgresDatabase(url, connections=connections)
     try:
         await database.opened()
     except BaseException:
