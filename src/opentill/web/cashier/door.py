@@ -8,7 +8,6 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -26,6 +25,7 @@ from opentill.storage.tills import DeviceRow
 from opentill.web.bodies import BodyTooLarge, read_body
 from opentill.web.cashier import offline
 from opentill.web.cashier.formats import FILTERS
+from opentill.web.console.door import has_nul
 from opentill.web.pages import LANGUAGE_COOKIE, LANGUAGES, Pages, Texts, language_of
 from opentill.web.source import source_ip
 
@@ -47,6 +47,10 @@ _CAMERA = "camera=(self), geolocation=(), microphone=(), payment=()"
 _log = logger("tills")
 
 
+Plain = str | int | float | bool | None
+"""What stands in a POST."""
+
+
 class Elsewhere(Exception):
     """The visitor has to go somewhere else first."""
 
@@ -65,7 +69,7 @@ class Visit:
     who: SignedIn | None
     secret: str
     """What this visitor's forms are tied to; never shown itself."""
-    values: Mapping[str, Any]
+    values: Mapping[str, Plain]
 
     @property
     def deployment(self) -> Deployment:
@@ -147,6 +151,7 @@ class Door:
         async def endpoint(request: Request) -> Response:
             try:
                 visit = await self._visit(request)
+                _check_address(request)
                 response = await page(visit)
             except Elsewhere as elsewhere:
                 return _in_language(request, RedirectResponse(ROOT + elsewhere.path, 303, _NO_STORE))
@@ -185,6 +190,7 @@ class Door:
                 if is_change and not _is_own(visit):
                     return _json({"problem": visit.texts["till_problem"]["stale"], "name": "stale"}, 403)
                 try:
+                    _check_address(request)
                     answer = await action(visit)
                 except (TillProblem, GatewayError) as problem:
                     _log.info("refused", why=problem.name, path=request.url.path)
@@ -199,7 +205,7 @@ class Door:
 
         return endpoint
 
-    async def _visit(self, request: Request, values: Mapping[str, Any] | None = None) -> Visit:
+    async def _visit(self, request: Request, values: Mapping[str, Plain] | None = None) -> Visit:
         token, session = request.cookies.get(DEVICE_COOKIE, ""), request.cookies.get(SESSION_COOKIE, "")
         device = await devices.device_of(self.deployment, token)
         who = await shifts.signed_in(self.deployment, device, session) if device else None
@@ -243,9 +249,18 @@ def _is_own(visit: Visit) -> bool:
     return hmac.compare_digest(given.encode(), csrf_of(visit.secret).encode())
 
 
-async def _read_values(request: Request) -> dict[str, Any]:
-    """The JSON object of a POST. Raises BodyTooLarge, msgspec.DecodeError."""
-    return msgspec.json.decode(await read_body(request, limit=MAX_BODY_BYTES) or b"{}", type=dict[str, Any])
+def _check_address(request: Request) -> None:
+    """Raises TillProblem(missing): there is nothing at an address with a NUL, and PostgreSQL must not be asked."""
+    if has_nul(request.scope["path"]) or has_nul(request.url.query):
+        raise TillProblem("missing")
+
+
+async def _read_values(request: Request) -> dict[str, Plain]:
+    """The JSON object of a POST, which holds nothing nested. Raises BodyTooLarge, msgspec.DecodeError."""
+    values = msgspec.json.decode(await read_body(request, limit=MAX_BODY_BYTES) or b"{}", type=dict[str, Plain])
+    if any(isinstance(value, str) and "\0" in value for value in values.values()):
+        raise msgspec.DecodeError("NUL is no character of a text")
+    return values
 
 
 def _json(document: Mapping[str, object], status: int = 200) -> Response:

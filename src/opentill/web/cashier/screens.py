@@ -21,6 +21,8 @@ from opentill.web.cashier.door import (
     Visit,
 )
 
+MAX_ID = 2**63 - 1
+"""The greatest number both databases keep."""
 MAX_PIN = 16
 """Longer than any PIN, so that too many digits are wrong rather than cut."""
 
@@ -161,7 +163,8 @@ async def _hand_over(visit: Visit) -> Mapping[str, object]:
 
 async def _report(visit: Visit) -> Response:
     """What was handed over, for the device where it happened: nobody is signed in there any more."""
-    shift = await shifts.report(visit.deployment, visit.at_device, visit.request.path_params["shift_id"])
+    shift_id = visit.request.path_params["shift_id"]
+    shift = await shifts.report(visit.deployment, visit.at_device, shift_id) if shift_id <= MAX_ID else None
     if shift is None:
         raise TillProblem("missing")
     cashier = await rows.cashier(visit.deployment.database, shift.operator_id)
