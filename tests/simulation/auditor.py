@@ -5,13 +5,14 @@ books. It calls nothing of the gateway's.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tests.clients import Reply
-from tests.simulation.books import Books, OurNotification, OurOrder, OurPayment, OurRefund, WalletRefund, WalletTrade
+from tests.simulation.agreement import Agreement
+from tests.simulation.books import Books, OurNotification, OurOrder, OurPayment, OurRefund, WalletTrade
 from tests.simulation.hearing import OPEN, UNPAID, Hearing
 from tests.simulation.loop import SimLoop
 from tests.simulation.sums import OF_THE_ORDER, Sums
@@ -83,6 +84,7 @@ class Auditor:
         """Refunds that have ended well here, and at the wallet too."""
         self._hearing = Hearing(books, found=self.found, numbers=self._numbers, platform_key=platform_key)
         self._sums = Sums(books, found=self.found)
+        self._agreement = Agreement(books, found=self.found, ended_ms=self._ended_ms)
         self._wallet_news = self._wallet_changes = 0
         self._our_changes = 0
         self._has_news = True
@@ -343,16 +345,7 @@ class Auditor:
             self._check_order(order.app_id, order.order_no)
             self._check_notified(order)
         self._sums.compare_all()
-        refunds = {
-            refund.refund_no: refund
-            for order in orders.values()
-            for refund in self._books.refunds(order.app_id, order.order_no)
-        }
-        for trade in self._books.trades():
-            self._check_trade(orders.get(trade.order_no), trade)
-        self._check_refunds(orders, refunds)
-        payments = [each for order in orders.values() for each in self._books.payments(order.app_id, order.order_no)]
-        self._check_conserved(payments, refunds.values())
+        self._agreement.check(orders)
 
     def _check_notified(self, order: OurOrder) -> None:
         shop = self._shops[order.app_id]
@@ -371,93 +364,6 @@ class Auditor:
                 self.found("notified", order.order_no, "dead without an alarm")
             if each.state == "DEAD" and shop.is_good_in_the_end:
                 self.found("notified", order.order_no, f"the receiver was mended, but: {each}")
-
-    def _check_trade(self, order: OurOrder | None, trade: WalletTrade) -> None:
-        """Every payment at a wallet is in our books, unless nobody ever told us."""
-        if not trade.paid_ms:
-            return
-        if order is None:
-            self.found("payments", trade.order_no, f"paid, but we have no such order: {trade}")
-            return
-        payments = self._books.payments(order.app_id, order.order_no)
-        if any(each.channel_trade_no == trade.trade_no for each in payments):
-            return
-        callbacks = [state for kind, state in self._books.callbacks_of(trade.id) if kind == "pay"]
-        was_over = self._ended_ms.get(order.order_no, trade.paid_ms + 1) <= trade.paid_ms
-        is_other = order.state == "PAID" and order.channel_trade_no != trade.trade_no
-        if "DONE" in callbacks or not (was_over or is_other):
-            self.found("payments", order.order_no, f"paid at the wallet, callbacks {callbacks}: {trade} {order}")
-
-    def _check_refunds(self, orders: Mapping[str, OurOrder], refunds: Mapping[str, OurRefund]) -> None:
-        at_wallets = {each.out_refund_no: each for each in self._books.wallet_refunds()}
-        for refund in refunds.values():
-            if refund.cause == "REVERSED":
-                self._check_undone(refund, at_wallets.values())
-                continue
-            found = at_wallets.get(refund.refund_no)
-            is_back = found is not None and found.state == "SUCCESS"
-            if refund.state == "SUCCEEDED" and not (is_back and found and found.amount_fen == refund.wallet_fen):
-                self.found("refunds", refund.order_no, f"never left the wallet: {refund} {found}")
-            if refund.state == "FAILED" and found is not None and found.state != "CLOSED":
-                self.found("refunds", refund.order_no, f"failed here, not there: {refund} {found}")
-            is_alarmed = bool(orders[refund.order_no].attention)
-            if refund.state == "PENDING" and not is_alarmed:
-                self.found("refunds", refund.order_no, f"pending for ever: {refund} {found}")
-            if refund.state == "PENDING" and is_back:
-                self.found("refunds", refund.order_no, f"went back, but is pending here: {refund}")
-        for found in at_wallets.values():
-            order_no = found.out_trade_no[:30]
-            if found.is_reversal:
-                own = self._books.refunds(orders[order_no].app_id, order_no)
-                is_known = self._is_ours_to_tell(orders[order_no], found)
-                if is_known and not any(each.cause == "REVERSED" for each in own):
-                    self.found("refunds", order_no, f"given back by the wallet, and not in our books: {found}")
-            elif found.out_refund_no not in refunds:
-                self.found("refunds", order_no, f"a refund that our books do not have: {found}")
-
-    def _is_ours_to_tell(self, order: OurOrder, undone: WalletRefund) -> bool:
-        """Whether our books must say that a wallet gave this back by undoing a charge.
-
-        Of a trade that we never heard was paid there is nothing to take back. Held money waits for a person, who is not
-        believed before the wallet is asked. A wallet that says paid again after it undid a charge contradicts itself.
-        """
-        payments = self._books.payments(order.app_id, order.order_no)
-        is_known = any(each.trade_no == undone.out_trade_no and each.role != "WRONG_AMOUNT" for each in payments)
-        return is_known and undone.out_trade_no not in self._contradictory()
-
-    def _contradictory(self) -> set[str]:
-        undone = {each.out_trade_no for each in self._books.wallet_refunds() if each.is_reversal}
-        return {trade.out_trade_no for trade in self._books.trades() if trade.state == "PAID"} & undone
-
-    def _check_undone(self, refund: OurRefund, at_wallets: Iterable[WalletRefund]) -> None:
-        """What we say that a wallet gave back by undoing a charge it did give back, to the fen."""
-        back_fen = sum(
-            each.amount_fen for each in at_wallets if each.is_reversal and each.out_trade_no == refund.trade_no
-        )
-        if back_fen != refund.wallet_fen:
-            self.found("refunds", refund.order_no, f"the wallet undid {back_fen} fen: {refund}")
-
-    def _check_conserved(self, payments: Sequence[OurPayment], refunds: Iterable[OurRefund]) -> None:
-        """Per wallet: what payers paid for trades that we know of, less what went back to them, is what we say."""
-        known = {each.channel_trade_no for each in payments if each.role != "WRONG_AMOUNT"}
-        odd = self._contradictory()
-        trades = [trade for trade in self._books.trades() if trade.trade_no in known and trade.out_trade_no not in odd]
-        paid = {trade.out_trade_no: trade for trade in trades}
-        theirs = Counter({trade.channel: 0 for trade in paid.values()})
-        ours = theirs.copy()
-        for trade in paid.values():
-            theirs[trade.channel] += trade.total_fen
-        for back in self._books.wallet_refunds():
-            if back.out_trade_no in paid and back.state == "SUCCESS":
-                theirs[paid[back.out_trade_no].channel] -= back.amount_fen
-        for payment in payments:
-            if payment.trade_no in paid:
-                ours[payment.channel] += payment.amount_fen
-        for refund in refunds:
-            if refund.state == "SUCCEEDED" and refund.trade_no in paid:
-                ours[refund.channel] -= refund.wallet_fen
-        if theirs != ours:
-            self.found("conserved", "", f"at the wallets are {dict(theirs)} fen, in our books {dict(ours)}")
 
 
 def _is_trouble(trace: str) -> bool:
