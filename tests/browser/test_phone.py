@@ -120,11 +120,12 @@ def test_a_code_that_no_wallet_issued_is_refused(browser: Browser, sandbox: Sand
         visit.forgive(404)
 
 
-def test_a_merchants_link_is_told_from_a_code_and_can_be_opened(browser: Browser, sandbox: Sandbox) -> None:
+def test_a_merchants_link_is_no_refusal_and_can_be_opened(browser: Browser, sandbox: Sandbox) -> None:
     with visiting(browser, sandbox) as visit:
         visit.open(phone(f"{sandbox.base_url}/pay/117954067362520000000165586526"))
 
         expect(visit.page.get_by_role("alert")).to_contain_text(T["link"])
+        expect(visit.page.locator(".outcome-mark.bad")).to_have_count(0)
         expect(visit.page.locator("#open-link")).to_have_attribute("target", "_blank")
         visit.forgive(404)
 

@@ -72,7 +72,7 @@ def sell(visit: Visit, keys: str = "12.5", *, channel: int = 1) -> str:
 
 def qr_text(visit: Visit) -> str:
     url = visit.page.locator("#phone").get_attribute("href") or ""
-    return parse_qs(urlsplit(url).query)["qr"][0]
+    return parse_qs(urlsplit(url).query).get("qr", [url])[0]
 
 
 def shown(visit: Visit, status: str) -> Locator:

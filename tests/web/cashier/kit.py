@@ -122,8 +122,9 @@ class Browser:
         assert answer.status == 200, answer.text
         body = re.search(r'<div class="sale-body (\w+)( current)?"', answer.text)
         assert body
-        link = re.search(r'href="[^"]*\?qr=([^"]+)"', answer.text)
-        qr_text = URL("?qr=" + unescape(link[1])).query["qr"] if link else ""
+        phone = re.search(r'href="([^"]+)"[^>]* id="phone"', answer.text)
+        url = unescape(phone[1]) if phone else ""
+        qr_text = URL(url).query.get("qr", url)
         return OnScreen(number, body[1], bool(body[2]), qr_text, answer.words)
 
     async def status(self, sale: OnScreen) -> str:

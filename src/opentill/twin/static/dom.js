@@ -89,6 +89,7 @@ const ICONS = {
   back: "M14.5 5l-7 7 7 7",
   check: "M5 12.5l4.5 4.5L19 7.5",
   cross: "M7 7l10 10M17 7L7 17",
+  link: "M10 14a4 4 0 006 .4l2.6-2.6a4 4 0 00-5.7-5.7l-1.4 1.4M14 10a4 4 0 00-6-.4l-2.6 2.6a4 4 0 005.7 5.7l1.4-1.4",
 };
 
 export function icon(name) {

@@ -12,7 +12,8 @@ export async function showPay(screen, code) {
     if (stateOf(trade) === "waiting") drawCashier(bar, body, code, trade);
     else drawRefusal(body, stateOf(trade) === "paid" ? t.already_paid : t.trade_closed);
   } catch (refusal) {
-    drawRefusal(body, refusal.message, refusal.code === "UNKNOWN_CODE" ? code : "");
+    if (refusal.code === "UNKNOWN_CODE" && isOurLink(code)) drawLink(body, code);
+    else drawRefusal(body, refusal.message);
   }
 }
 
@@ -88,11 +89,24 @@ export function drawPaid(body, trade) {
   );
 }
 
-/** What cannot be paid says why; a link of a merchant can be opened instead. */
-function drawRefusal(body, message, text = "") {
-  const isLink = /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === location.origin;
+/** What cannot be paid says why. */
+function drawRefusal(body, message) {
+  drawOutcome(body, "bad", "cross", t.cannot, message, make("a", { class: "button quiet", href: "#home" }, t.done));
+}
+
+/** A link of a merchant, which a wallet opens in its browser. */
+function drawLink(body, url) {
+  const open = make("a", { class: "button main", href: url, target: "_blank", rel: "noopener", id: "open-link" }, t.open_link);
+  drawOutcome(body, "link", "link", t.link, t.link_text, open);
+}
+
+function drawOutcome(body, kind, mark, title, message, next) {
   body.replaceChildren(
-    make("section", { class: "outcome", role: "alert" }, make("span", { class: "outcome-mark bad" }, icon("cross")), make("h2", {}, t.cannot), make("p", { class: "muted" }, isLink ? t.link : message)),
-    isLink ? make("a", { class: "button main", href: text, target: "_blank", rel: "noopener", id: "open-link" }, t.open_link) : make("a", { class: "button quiet", href: "#home" }, t.done),
+    make("section", { class: "outcome", role: "alert" }, make("span", { class: `outcome-mark ${kind}` }, icon(mark)), make("h2", {}, title), make("p", { class: "muted" }, message)),
+    next,
   );
+}
+
+function isOurLink(text) {
+  return /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === location.origin;
 }

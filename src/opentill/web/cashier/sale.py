@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import segno
 from starlette.responses import JSONResponse, Response
@@ -115,8 +116,8 @@ async def _values(visit: Visit, sale: Sale) -> dict[str, object]:
         "left_ms": order.expires_at_ms - deployment.clock.now_ms(),
         "paid_ago_ms": deployment.clock.now_ms() - order.paid_at_ms if order.paid_at_ms else -1,
         "qr": segno.make(text, error="m", micro=False).svg_inline(border=2, omitsize=True) if is_shown else "",
-        "qr_text": text if is_shown else "",
-        "phone_url": "/twin/phone" if deployment.is_sandbox else "",
+        # A link the pretend phone opens as a real one does, in a browser.
+        "phone_url": (sale.link or f"/twin/phone?qr={quote(text, safe='')}") if deployment.is_sandbox else "",
         "wallets": await _wallet_names(visit, sale),
         "subject": order.subject or deployment.settings.default_subject,
         "cashier_name": cashier.name if cashier else "",
