@@ -107,6 +107,7 @@ class Auditor:
             self._check_move(kind, app_id, order_no, before, after)
         for app_id, order_no in dict.fromkeys((change[2], change[3]) for change in changes):
             self._check_order(app_id, order_no)
+        self._sums.compare_changed()
 
     def committed(self) -> None:
         """Somebody may have written to our books."""

@@ -25,9 +25,11 @@ class Sums:
         self._shares: dict[str, dict[Key, Figures]] = {}
         """What each order adds to which sum; keys of goods are longer by the item's."""
         self._sums: dict[Key, Figures] = {}
+        self._changed: dict[Key, str] = {}
+        """Sums not compared since they changed, and the order that changed them last."""
 
     def count(self, order: OurOrder, refunds: Iterable[OurRefund]) -> None:
-        """Count an order as it is now; what it has changed must be in the books already."""
+        """Count an order as it is now."""
         share = _share_of(order, refunds)
         before = self._shares.get(order.order_no, {})
         if share == before:
@@ -35,7 +37,13 @@ class Sums:
         self._shares[order.order_no] = share
         for key in share.keys() | before.keys():
             self._sums[key] = _added(_added(self._sums.get(key), share.get(key)), before.get(key), sign=-1)
-            self._compare(key, self._books.sum_of(key), order.order_no)
+            self._changed[key] = order.order_no
+
+    def compare_changed(self) -> None:
+        """What orders have changed must be in the books already; ask once all are counted that changed together."""
+        for key, order_no in self._changed.items():
+            self._compare(key, self._books.sum_of(key), order_no)
+        self._changed.clear()
 
     def compare_all(self) -> None:
         """Nothing else may have been counted either."""
