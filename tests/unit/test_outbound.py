@@ -160,3 +160,14 @@ async def test_an_answer_that_came_twice_is_not_taken_for_the_next_one() -> None
         second = await outbound.send("GET", f"{url}/second", timeout_s=5)
 
         assert (first.body, second.body) == (b"/first", b"/second")
+
+
+async def test_after_the_end_nothing_is_sent() -> None:
+    async with open_shop(lambda: 0) as shop:
+        async with Outbound() as outbound:
+            pass
+
+        with pytest.raises(NotSent):
+            await outbound.send("POST", shop.url, body=b"x", timeout_s=5)
+
+        assert shop.heard == []

@@ -113,6 +113,7 @@ class Outbound:
         self._connections = connections
         self._connections_per_host = connections_per_host
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -123,6 +124,7 @@ class Outbound:
         await self.close()
 
     async def close(self) -> None:
+        self._is_closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -142,6 +144,8 @@ class Outbound:
 
         Raises: NotSent (AddressRefused), ReplyLost.
         """
+        if self._is_closed:
+            raise NotSent("the process is stopping")
         target = _parsed(url)
         self._check_literal(target)
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_timeout_s, connect=None)
