@@ -104,6 +104,8 @@ async def next_user_id(database: Database) -> int:
 def replace_grants(user_id: int, grants: Sequence[Grant]) -> list[Step]:
     insert = "INSERT INTO user_roles (user_id, merchant_id, role) VALUES ($1, $2, $3)"
     return [
+        # The user's row keeps others waiting: two changes at once must not leave the roles of both.
+        Step("UPDATE users SET name = name WHERE user_id = $1", (user_id,)),
         Step("DELETE FROM user_roles WHERE user_id = $1", (user_id,)),
         *(Step(insert, (user_id, grant.merchant_id, grant.role.value), rows=1) for grant in grants),
     ]

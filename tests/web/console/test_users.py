@@ -202,3 +202,21 @@ async def test_a_reset_takes_password_second_factor_and_sessions() -> None:
         assert (await c.get("/profile", as_=Role.READER)).status == FINE
         assert not await can_sign_in(c, "read-only", PASSWORD)
         assert await can_sign_in(c, "read-only", password)
+
+
+@on_both_engines
+async def test_roles_given_several_times_at_once_are_those_of_one_of_them(engine: str) -> None:
+    async with console(engine) as c:
+        user_id = await c.user_of(Role.READER)
+        await c.csrf_token(Role.OWNER)
+        wanted = [(Grant(1, Role.MANAGER),), (Grant(2, Role.FINANCE),)]
+
+        answers = await asyncio.gather(
+            *(
+                c.post(f"/users/{user_id}", {"name": "X", **grant_fields((grant.merchant_id, grant.role.value))})
+                for (grant,) in wanted * 5
+            )
+        )
+
+        assert {answer.status for answer in answers} == {FINE}
+        assert await grants(c, user_id) in wanted
