@@ -38,6 +38,7 @@ def refused(sandbox: Sandbox, *, app: str, key: str, timestamp: str) -> str:
 def now_ms(visit: Visit) -> str:
     return str(visit.page.evaluate("Date.now()"))
 
+
 CLICK_TWICE = """button => new Promise(done => {
   button.click();
   setTimeout(() => { button.click(); setTimeout(done, 50); }, 50);
