@@ -83,7 +83,7 @@ export function saleScreen(root, go) {
 
   function begin() {
     const endsAt = performance.now() + Number(body().dataset.leftMs);
-    const wholeMs = 10 * 60_000;
+    const wholeMs = Number(body().dataset.wholeMs);
     clearInterval(ticking);
     const clock = holder.querySelector(".sale-clock");
     const tick = () => {
