@@ -321,7 +321,5 @@ def _of_store(who: SignedIn, order: Order) -> Order:
 
 async def _reason(deployment: Deployment, order: Order) -> str:
     """The wallet's own words for why it refused; empty when it gave none."""
-    for event in reversed(await orders.timeline(deployment, order.app_id, order.order_no)):
-        if event.kind == OrderState.FAILED.value:
-            return event.detail.get("message") or event.detail.get("code", "")
-    return ""
+    failed = await history.last_event(deployment.database, order.app_id, order.order_no, kind=OrderState.FAILED.value)
+    return failed.detail.get("message") or failed.detail.get("code", "") if failed else ""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from opentill.storage.database import Database, Step
+from opentill.storage.database import Database, Row, Step
 from opentill.storage.engine import Dialect
 
 _INSERT = "INSERT INTO history (app_id, order_no, event_id, at_ms, kind, detail)"
@@ -63,7 +63,19 @@ async def events_of_order(database: Database, app_id: int, order_no: str) -> lis
         app_id,
         order_no,
     )
-    return [Event(row["at_ms"], row["kind"], msgspec.json.decode(row["detail"], type=dict[str, str])) for row in rows]
+    return [_event(row) for row in rows]
+
+
+async def last_event(database: Database, app_id: int, order_no: str, *, kind: str) -> Event | None:
+    """The latest thing of a kind that happened to an order; None: it never did."""
+    row = await database.read_one(
+        "SELECT at_ms, kind, detail FROM history WHERE app_id = $1 AND order_no = $2 AND kind = $3 "
+        "ORDER BY event_id DESC LIMIT 1",
+        app_id,
+        order_no,
+        kind,
+    )
+    return _event(row) if row else None
 
 
 async def last_at_ms(database: Database, app_id: int, order_no: str, *, kind: str) -> int:
@@ -75,3 +87,7 @@ async def last_at_ms(database: Database, app_id: int, order_no: str, *, kind: st
         kind,
     )
     return (row["at_ms"] or 0) if row else 0
+
+
+def _event(row: Row) -> Event:
+    return Event(row["at_ms"], row["kind"], msgspec.json.decode(row["detail"], type=dict[str, str]))

@@ -128,8 +128,12 @@ async def device_by_token(database: Database, token_hash: str) -> DeviceRow | No
     return _device(row) if row else None
 
 
-async def devices(database: Database) -> list[DeviceRow]:
-    return [_device(row) for row in await database.read(f"{_DEVICE} ORDER BY d.merchant_id, d.store_id, d.device_id")]
+async def devices(database: Database, *, merchant_ids: Collection[int] | None = None) -> list[DeviceRow]:
+    """Of these merchants; None: of every merchant."""
+    of = _of_merchants("d.merchant_id", merchant_ids)
+    return [
+        _device(row) for row in await database.read(f"{_DEVICE}{of} ORDER BY d.merchant_id, d.store_id, d.device_id")
+    ]
 
 
 # --- cashiers
@@ -148,8 +152,10 @@ async def cashier(database: Database, operator_id: str) -> CashierRow | None:
     return _cashier(row) if row else None
 
 
-async def cashiers(database: Database) -> list[CashierRow]:
-    rows = await database.read(f"{_CASHIER} ORDER BY merchant_id, store_id, name, operator_id")
+async def cashiers(database: Database, *, merchant_ids: Collection[int] | None = None) -> list[CashierRow]:
+    """Of these merchants; None: of every merchant."""
+    of = _of_merchants("merchant_id", merchant_ids)
+    rows = await database.read(f"{_CASHIER}{of} ORDER BY merchant_id, store_id, name, operator_id")
     return [_cashier(row) for row in rows]
 
 
@@ -239,6 +245,13 @@ async def open_shifts(database: Database, device_id: int) -> dict[str, int]:
         "SELECT operator_id, opened_at_ms FROM shifts WHERE device_id = $1 AND closed_at_ms = 0", device_id
     )
     return {row["operator_id"]: row["opened_at_ms"] for row in rows}
+
+
+def _of_merchants(column: str, merchant_ids: Collection[int] | None) -> str:
+    """Numbers of our own, so they may stand in the statement."""
+    if merchant_ids is None:
+        return ""
+    return f" WHERE {column} IN ({', '.join(str(int(each)) for each in sorted(merchant_ids)) or 'NULL'})"
 
 
 def _device(row: Row) -> DeviceRow:

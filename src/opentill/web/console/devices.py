@@ -98,18 +98,18 @@ async def _draw(visit: Visit, *, offered: PairingCode | None = None, problem: Ti
     database = visit.deployment.database
     names = {each.row_id: each.name for each in await parties.merchants(database)}
     stores = await _stores(visit)
-    is_mine = {each.merchant_id for each in stores}
+    mine = visit.visitor.merchants(Permission.MERCHANTS_MANAGE)
     link = f"{visit.deployment.public_base_url}{TILL_PATH}#{offered.spoken}" if offered else ""
     words = visit.t["till_problem"]
     return visit.render(
         "console/devices.html",
         status=422 if problem else 200,
-        devices=[each for each in await rows.devices(database) if each.merchant_id in is_mine],
-        cashiers=[each for each in await rows.cashiers(database) if each.merchant_id in is_mine],
+        devices=await rows.devices(database, merchant_ids=mine),
+        cashiers=await rows.cashiers(database, merchant_ids=mine),
         stores=stores,
         store_names={each.row_id: each.name for each in stores},
         merchant_names=names,
-        has_merchants=len(is_mine) > 1,
+        has_merchants=len({each.merchant_id for each in stores}) > 1,
         offered=offered,
         link=link,
         qr=segno.make(link, error="m", micro=False).svg_inline(border=2, omitsize=True) if link else "",

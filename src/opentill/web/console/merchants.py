@@ -173,7 +173,7 @@ async def _draw(visit: Visit, merchant: MerchantEntry, *, problem: str = "") -> 
         merchant=merchant,
         stores=stores,
         store_names={each.row_id: each.name for each in stores},
-        cashiers=[each for each in await tills.cashiers(database) if each.merchant_id == merchant.merchant_id],
+        cashiers=await tills.cashiers(database, merchant_ids=[merchant.merchant_id]),
         chosen=await directory.accounts_of_operators(database, merchant.merchant_id),
         accounts=accounts,
         account_names={each.account_id: each.name for each in accounts},
