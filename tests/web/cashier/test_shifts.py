@@ -40,7 +40,7 @@ async def test_totals_are_the_shifts_payments_and_refunds_by_wallet_to_the_fen(e
         words = (await till.get("/shift")).words
 
         assert "支付宝 实收（2笔） ¥10.03 退款（1笔） -¥9.99 净额 ¥0.04" in words
-        assert "微信支付 实收（1笔） ¥333.33 退款（0笔） -¥0.00 净额 ¥333.33" in words
+        assert "微信支付 实收（1笔） ¥333.33 退款（0笔） ¥0.00 净额 ¥333.33" in words
         assert "合计 实收（3笔） ¥343.36 退款（1笔） -¥9.99 净额 ¥333.37" in words
 
 
