@@ -63,6 +63,7 @@ class Call:
     method: str
     path: str
     body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -93,7 +94,8 @@ class Road:
         self._target = f"{world.base_url}/twin"
 
     async def travel(self, request: web.Request) -> web.StreamResponse:
-        call = Call(request.method, request.path_qs, await request.read())
+        kept = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "connection")}
+        call = Call(request.method, request.path_qs, await request.read(), kept)
         self.calls.append(call)
         accident = self.accidents.pop(0) if self.accidents else self.always
         if self.before is not None:
@@ -102,7 +104,7 @@ class Road:
             return _cut(request)
         if accident is Accident.ERROR_502_UNHEARD:
             return web.Response(status=502, text="bad gateway")
-        status, headers, body = await self._forwarded(request, call)
+        status, headers, body = await self.arrive(call)
         if accident is Accident.REPLY_LOST:
             return _cut(request)
         if accident is Accident.SILENCE:
@@ -111,9 +113,10 @@ class Road:
                 await asyncio.sleep(0)
         return _spoilt(accident, status, headers, body)
 
-    async def _forwarded(self, request: web.Request, call: Call) -> tuple[int, dict[str, str], bytes]:
-        kept = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "connection")}
-        async with self.http.request(call.method, self._target + call.path, data=call.body, headers=kept) as reply:
+    async def arrive(self, call: Call) -> tuple[int, dict[str, str], bytes]:
+        """The wallet hears this call, now or for a second time, and answers (status, headers, body)."""
+        url = self._target + call.path
+        async with self.http.request(call.method, url, data=call.body, headers=call.headers) as reply:
             skipped = ("content-length", "date", "server", "connection")
             headers = {name: value for name, value in reply.headers.items() if name.lower() not in skipped}
             return reply.status, headers, await reply.read()

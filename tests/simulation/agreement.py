@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tests.simulation.books import Books, OurOrder, OurPayment, OurRefund, WalletRefund, WalletTrade
+from tests.simulation.hearing import UNPAID
 
 Found = Callable[[str, str, str], None]
 
@@ -30,7 +31,9 @@ class Agreement:
         self._check_conserved(payments, refunds.values())
 
     def _check_trade(self, order: OurOrder | None, trade: WalletTrade) -> None:
-        """Every payment at a wallet is in our books, unless nobody ever told us."""
+        """Every payment at a wallet is in our books, unless nobody ever told us; what has ended waits for no payer."""
+        if order is not None and order.way == "BARCODE" and order.state in UNPAID and trade.state == "PASSWORD":
+            self._found("ended", trade.order_no, f"{order.state}, though its payer is still asked: {trade}")
         if not trade.paid_ms:
             return
         if order is None:

@@ -33,7 +33,7 @@ TABLE = {
 REFUND_TABLE = {"": {"PENDING", "SUCCEEDED"}, "PENDING": {"PENDING", "SUCCEEDED", "FAILED"}}
 NOTIFICATION_TABLE = {"": {"DUE"}, "DUE": {"DELIVERED", "DEAD"}}
 ON_ITS_WAY_MS = 20_000
-"""A payment this young may have happened while the wallet's earlier answer was on its way to us."""
+"""What is this young at a wallet may have happened while its earlier answer was on its way to us."""
 ATTEMPTS = 13
 UNDER_WAY_MS = 110_000
 """An attempt that began before a pause has come to its receiver within this, however slow the road."""
@@ -202,8 +202,8 @@ class Auditor:
                     self.found("ended", order_no, f"{state}, though it was paid {waited_ms / 1000} s ago: {trade}")
             # What no till was told of nobody can pay; a refused charge leaves an open trade that nobody can pay.
             is_payable = trade.state in ("OPEN", "PASSWORD") and now_ms < trade.expires_ms
-            if order.way == "BARCODE":
-                is_payable = trade.state == "PASSWORD"
+            if order.way == "BARCODE":  # a charge that came to the wallet after its word is undone when it is seen
+                is_payable = trade.state == "PASSWORD" and self._awake_ms(trade.created_ms) >= patience_ms
             elif state == "REVERSED":
                 is_payable = False
             if is_payable and (order_no in self._hearing.told or order.way == "BARCODE"):

@@ -77,6 +77,7 @@ class WalletTrade(msgspec.Struct, frozen=True):
     total_fen: int
     discount_fen: int
     refunded_fen: int
+    created_ms: int
     expires_ms: int
     paid_ms: int
     closed_ms: int

@@ -12,6 +12,8 @@ from tests.orders import ALIPAY, ASKS_PASSWORD, CODES, PAYS, WECHAT, ask, on_eac
 from tests.wallets import Accident, Call, Road, faulty_road
 from tests.world import World, world
 
+ENDED = {ALIPAY: "TRADE_CLOSED", WECHAT: "REVOKED"}
+
 
 def is_undoing(call: Call) -> bool:
     return call.path.endswith("/reverse") or b"alipay.trade.cancel" in call.body
@@ -197,3 +199,40 @@ async def test_a_charge_undone_before_the_wallets_first_answer_is_asked_about_ag
 
         stored = await w.order(reply.order_no)
         assert (reply.data["orderStatus"], stored.poll_at_ms > 0) == ("2", True)
+
+
+async def reversed_before_it_arrives(w: World, road: Road, channel: int) -> Order:
+    """A charge that is still on its way when a till reverses it: the wallet knows of none."""
+    road.accidents = [Accident.REQUEST_LOST]
+    order_no = (await charge(w, channel, ASKS_PASSWORD)).order_no
+    assert (await ask(w, "reverse", order_no=order_no)).code == "0"
+    return await w.order(order_no)
+
+
+@on_each_wallet
+async def test_a_charge_that_arrives_after_it_was_reversed_is_undone_when_it_is_seen(channel: int) -> None:
+    async with faulty_road() as road, world(**road.settings) as w:
+        road.leads_to(w)
+        order = await reversed_before_it_arrives(w, road, channel)
+        await road.arrive(road.calls[0])
+
+        await w.advance(60)
+
+        assert (order.state.value, await w.state(order.order_no)) == ("REVERSED", "REVERSED")
+        assert [trade["status"] for trade in await w.wallet_trades(order.order_no)] == [ENDED[channel]]
+
+
+@on_each_wallet
+async def test_an_ended_charge_is_watched_until_the_wallet_has_answered(channel: int) -> None:
+    async with faulty_road() as road, world(**road.settings) as w:
+        road.leads_to(w)
+        order = await reversed_before_it_arrives(w, road, channel)
+        await road.arrive(road.calls[0])
+        road.always = Accident.ERROR_502_UNHEARD
+        await w.advance(190)
+
+        road.always = Accident.NONE
+        await w.advance(90)  # less than the wallet waits for a password
+
+        assert [trade["status"] for trade in await w.wallet_trades(order.order_no)] == [ENDED[channel]]
+        assert (await w.order(order.order_no)).poll_at_ms == 0

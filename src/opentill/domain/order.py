@@ -111,13 +111,18 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     attention: str = ""
     """Why a person should look: LATE, SURPLUS, WRONG_AMOUNT, RETURNED or REFUND_STUCK; empty: nothing."""
 
-    def is_watched_at(self, now_ms: int) -> bool:
+    @property
+    def is_watched(self) -> bool:
         """Whether the wallets are still asked about an ended order, because more money can come.
 
-        A reversed QR code lives on until it is dead (protocol 4.7), and so do the other trades of a paid link.
+        A reversed QR code lives on until it is dead (protocol 4.7), a reversed charge may still be on its way, and the
+        other trades of a paid link are open.
         """
-        is_watched = self.state is OrderState.REVERSED or (self.state is OrderState.PAID and self.way is PaymentWay.H5)
-        return is_watched and not self.is_dead_at(now_ms)
+        return self.state is OrderState.REVERSED or (self.state is OrderState.PAID and self.way is PaymentWay.H5)
+
+    def is_watched_at(self, now_ms: int) -> bool:
+        """Whether that goes on: when nothing can come any more, a last look that the wallet answers is enough."""
+        return self.is_watched and not self.is_dead_at(now_ms)
 
     def is_dead_at(self, now_ms: int) -> bool:
         """Whether the QR code can't be paid any more at `now_ms`."""

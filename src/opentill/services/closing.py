@@ -5,15 +5,18 @@ from opentill.channels.base import Answer, Outcome
 from opentill.domain.order import Order, OrderState, PaymentWay, next_poll_ms
 from opentill.protocol.words import CHANNEL_TITLES
 from opentill.services import orders, undoing
+from opentill.services.access import OpenAccount
 from opentill.services.deployment import Deployment
 from opentill.services.payments import WATCH_MS
 from opentill.services.undoing import UNDO_ASKED
 from opentill.storage import history
 from opentill.storage import orders as rows
 from opentill.storage.database import StepFailed
+from opentill.storage.trades import OpenTrade
 
 BY_REQUEST = "reverse"
 BY_US = "expiry"
+BY_WATCH = "watch"
 
 
 async def reverse(deployment: Deployment, order: Order) -> Order:
@@ -42,8 +45,12 @@ async def expire(deployment: Deployment, order: Order) -> Order:
     return await _end_at_wallet(deployment, order, source=BY_US)
 
 
-async def watch(deployment: Deployment, order: Order) -> None:
-    """An ended order to which more money can come: it is found out, and a trade that is still open is closed."""
+async def watch(deployment: Deployment, order: Order) -> bool:
+    """An ended order to which more money can come: it is found out, and a trade that is still open is ended.
+
+    False: a wallet has not said how it stands; ask again.
+    """
+    is_known = True
     for trade in await orders.trades_of(deployment, order):
         if trade.is_closed or (order.state is OrderState.PAID and trade.trade_no == order.trade_no):
             continue
@@ -54,10 +61,15 @@ async def watch(deployment: Deployment, order: Order) -> None:
         answer = await channel.query(account.opened, trade.trade_no)
         orders.count_call(deployment, trade.channel, "query", answer)
         if answer.outcome is Outcome.ACCEPTED:
-            answer = await channel.close(account.opened, trade.trade_no)
-            orders.count_call(deployment, trade.channel, "close", answer)
+            ended = await _end_trade(deployment, order, trade, account, source=BY_WATCH)
+            if ended is None:
+                return False
+            answer = ended
         if answer.payment is not None:
-            order = await orders.record_outcome(deployment, order, answer, said=orders.said_of_trade(trade, "watch"))
+            order = await orders.record_outcome(deployment, order, answer, said=orders.said_of_trade(trade, BY_WATCH))
+        elif answer.outcome in (Outcome.UNKNOWN, Outcome.ACCEPTED) or answer.was_refunded:
+            is_known = False
+    return is_known
 
 
 async def confirm(deployment: Deployment, order: Order) -> int:
@@ -72,7 +84,7 @@ async def confirm(deployment: Deployment, order: Order) -> int:
     answer = await deployment.channels[order.channel].query(account.opened, order.trade_no)
     orders.count_call(deployment, order.channel, "query", answer)
     if answer.payment is not None:
-        order = await orders.record_outcome(deployment, order, answer, said=orders.said_of(order, "watch"))
+        order = await orders.record_outcome(deployment, order, answer, said=orders.said_of(order, BY_WATCH))
     now_ms = deployment.clock.now_ms()
     # A request that long ago has arrived, or never will. What is set aside for a refund may be gone: that fails then.
     is_known = answer.was_refunded or now_ms - asked_at_ms >= WATCH_MS
@@ -82,8 +94,8 @@ async def confirm(deployment: Deployment, order: Order) -> int:
 
 
 async def _begin_undoing(deployment: Deployment, order: Order, *, source: str) -> bool:
-    """Written down before the wallet is asked to undo a charge. False: the order is not open any more, perhaps paid, or
-    money of another amount is held by now.
+    """Written down before the wallet is asked to undo a charge. False: the order is paid or failed, or money of another
+    amount is held by now.
 
     Undoing gives back what was paid, so from here on a payment that becomes known may be gone already: see `confirm`.
     """
@@ -104,20 +116,30 @@ async def _end_at_wallet(deployment: Deployment, order: Order, *, source: str) -
         account = await deployment.parties.account(trade.account_id)
         if account is None:
             return order
-        channel = deployment.channels[trade.channel]
-        if order.way is PaymentWay.BARCODE:
-            if not await _begin_undoing(deployment, order, source=source):
-                return await orders.reread(deployment, order)
-            answer = await channel.reverse(account.opened, trade.trade_no)
-            orders.count_call(deployment, trade.channel, "reverse", answer)
-        else:
-            answer = await channel.close(account.opened, trade.trade_no)
-            orders.count_call(deployment, trade.channel, "close", answer)
+        answer = await _end_trade(deployment, order, trade, account, source=source)
+        if answer is None:
+            return await orders.reread(deployment, order)
         if answer.payment is not None:
             return await orders.record_outcome(deployment, order, answer, said=orders.said_of_trade(trade, source))
         if not _is_ended(deployment, order, answer, source=source):
             return order
     return await _end(deployment, order, source=source)
+
+
+async def _end_trade(
+    deployment: Deployment, order: Order, trade: OpenTrade, account: OpenAccount, *, source: str
+) -> Answer | None:
+    """What the wallet says to closing a QR code or undoing a charge; None: nobody was asked, see `_begin_undoing`."""
+    channel = deployment.channels[trade.channel]
+    if order.way is not PaymentWay.BARCODE:
+        answer = await channel.close(account.opened, trade.trade_no)
+        orders.count_call(deployment, trade.channel, "close", answer)
+        return answer
+    if not await _begin_undoing(deployment, order, source=source):
+        return None
+    answer = await channel.reverse(account.opened, trade.trade_no)
+    orders.count_call(deployment, trade.channel, "reverse", answer)
+    return answer
 
 
 def _is_held(order: Order) -> bool:

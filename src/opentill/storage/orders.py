@@ -139,10 +139,10 @@ def move_to_paid(order: Order, *, expected: OrderState) -> Step:
 
 
 def begin_undoing(app_id: int, order_no: str, *, now_ms: int) -> Step:
-    """The wallet is asked to undo a charge. No row: the order is not open any more, or its money is held."""
+    """The wallet is asked to undo a charge, perhaps once more. No row: the order ended otherwise, or money is held."""
     return Step(
-        "UPDATE orders SET asked_at_ms = $3 WHERE app_id = $1 AND order_no = $2 AND state IN ('CREATED', 'WAITING') "
-        "AND attention <> 'WRONG_AMOUNT'",
+        "UPDATE orders SET asked_at_ms = $3 WHERE app_id = $1 AND order_no = $2 "
+        "AND state IN ('CREATED', 'WAITING', 'REVERSED') AND attention <> 'WRONG_AMOUNT'",
         (app_id, order_no, now_ms),
         rows=1,
     )

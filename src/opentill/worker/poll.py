@@ -56,17 +56,18 @@ async def poll_order(deployment: Deployment, due: DuePoll) -> None:
     except StepFailed:
         return
     order = rows.from_row(claimed[0][0])
+    is_known = True
     if order.is_open:
         order = await orders.ask_wallet(deployment, order, source="poll")
         if order.is_open and _is_to_be_closed(order, now_ms):
             order = await closing.expire(deployment, order)
-    elif order.is_watched_at(now_ms):
-        await closing.watch(deployment, order)
+    elif order.is_watched:
+        is_known = await closing.watch(deployment, order)
     poll_at_ms = 0
     if order.state is OrderState.PAID and order.way is PaymentWay.BARCODE:
         poll_at_ms = await closing.confirm(deployment, order)
     now_ms = deployment.clock.now_ms()
-    if order.is_open:
+    if order.is_open or not is_known:
         poll_at_ms = next_poll_ms(order, polls=order.polls, now_ms=now_ms)
     elif order.is_watched_at(now_ms):
         poll_at_ms = now_ms + WATCH_MS
