@@ -31,6 +31,7 @@ SERVER = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 
 async def main() -> None:
     options = _options()
+    options.out.mkdir(parents=True, exist_ok=True)
     samples: list[Sample] = []
     missing: list[str] = []
     started = time.perf_counter()

@@ -55,7 +55,10 @@ def goals(found: Measured) -> Iterator[Goal]:
 
 
 _WHY_SCAN = "what Python does around the floor: form, checks, order, wallet's request, log line, metrics, event loop"
-_WHY_LATENCY = "bursts of requests wait for each other's signatures, which are made on the event loop"
+_WHY_LATENCY = (
+    "a request that comes alone costs more CPU than one of 64 (transactions of its own, caches gone cold), so that at "
+    "this rate the event loop is busy most of the time and requests wait for each other"
+)
 _WHY_MEMORY = "modules of the gateway, the twin and the pages in one process"
 _WHY_FLAT = "caches and arenas still filled up when the first load ended"
 _WHY_GROWTH = "indexes of this size no longer fit into the caches"

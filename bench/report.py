@@ -67,9 +67,9 @@ _TABLES: tuple[tuple[str, str, Columns, str], ...] = (
     (
         "Latency added at half load",
         "latency",
-        _LATENCY,
+        (*_LATENCY, *_CPU),
         "256 connections at half the rate that 64 clients reached. The wallet's own wait is taken off; the time that "
-        "the wallet's stub needs to sign is not.",
+        "the wallet's stub needs to sign is not. CPU of the gateway times the rate is how busy its event loop is.",
     ),
     (
         "Queries, callbacks, refunds",

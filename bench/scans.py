@@ -48,16 +48,18 @@ async def half_load(stage: Stage, engine: str, calls: int) -> list[Sample]:
     for delay_ms in (0, 50, 200):
         async with (
             stage.database(engine) as url,
-            stage.stub(delay_ms) as (stub_url, _),
+            stage.stub(delay_ms) as (stub_url, stub_pid),
             stage.gateway(url, stub_url) as gateway,
         ):
             await load.run([gateway.port], scans(400), clients=64)
+            meter = Meter(stage, engine, {"gateway": gateway.pid, "stub": stub_pid})
             if not rate:
                 rate = (await load.run([gateway.port], scans(calls), clients=64)).per_second / 2
             requests = scans(int(rate * HALF_LOAD_S))
+            meter.start()
             found = latencies(await load.run([gateway.port], requests, clients=256, rate=rate))
             added = {name: found[name] - delay_ms for name in ("p50_ms", "p99_ms", "p999_ms")}
-            values = {**added, "per_second": rate}
+            values = {**added, "per_second": rate, **meter.per_call(len(requests))}
             samples.append(Sample("latency", engine, f"wallet answers in {delay_ms} ms", values))
     return samples
 
