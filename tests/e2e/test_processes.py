@@ -12,7 +12,11 @@ from pathlib import Path
 import aiohttp
 
 from opentill.base.clock import real_now_ms
+from opentill.base.sealing import new_master_key
+from tests.chaos.programs import Program, free_ports
+from tests.chaos.scene import SERVE
 from tests.clients import Till
+from tests.databases import PostgresCluster
 from tests.e2e.towns import town
 
 CALLERS = 8
@@ -68,6 +72,31 @@ class Caller:
                 continue
             self.replies[reply.code] += 1
             self.goodbyes += reply.headers.get("connection") == "close"
+
+
+async def test_a_gateway_that_starts_while_postgresql_is_away_waits_for_it(tmp_path: Path) -> None:
+    cluster, (port,), log = PostgresCluster(), free_ports(1), tmp_path / "gateway.log"
+    try:
+        async with cluster.database() as url, aiohttp.ClientSession() as http:
+            place = f"http://127.0.0.1:{port}"
+            settings = {
+                "DATABASE_URL": url,
+                "MASTER_KEY": new_master_key(),
+                "PORT": str(port),
+                "PUBLIC_BASE_URL": place,
+            }
+            environment = {f"OPENTILL_{name}": value for name, value in settings.items()}
+            gateway = Program("gateway", SERVE, log=log, environment=environment, healthy=f"{place}/healthz")
+            cluster.stop_server()
+            starting = asyncio.create_task(gateway.start(http))
+            await until(lambda: log.exists() and "Waiting for the database" in log.read_text())
+
+            cluster.start()
+
+            await starting
+            assert await gateway.stop() == 0
+    finally:
+        cluster.stop()
 
 
 async def test_a_rolling_restart_of_two_web_processes_under_load_drops_no_request() -> None:

@@ -2,7 +2,7 @@
 
 from opentill.base import outbound
 from opentill.base.config import Settings
-from opentill.cli import connections, server
+from opentill.cli import connections, serve, server
 from opentill.cli.reference_markdown import ENGLISH, code, duration, table
 from opentill.commands import barcode
 from opentill.domain import notification, order, parties, refund
@@ -83,6 +83,7 @@ def _merchants() -> Rows:
 
 def _databases() -> Rows:
     return (
+        ("PostgreSQL does not answer at a start", _s(serve.DATABASE_PATIENCE_S), "the process ends with exit code 1"),
         ("PostgreSQL connections, per process", _setting("database_connections"), "work waits, see below"),
         ("Waiting for a connection", f"{sessions.MAX_WAITING}, {_s(sessions.MAX_WAIT_S)}", "error `BUSY`"),
         ("A statement / a lock on PostgreSQL", _statements(), "error `STORAGE_UNAVAILABLE`"),

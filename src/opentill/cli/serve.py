@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Annotated
 
@@ -20,10 +20,15 @@ from opentill.cli.supervisor import NotStarted, Role, Supervisor
 from opentill.cli.wiring import open_deployment, worker_of
 from opentill.commands.registry import load_commands
 from opentill.services.deployment import Deployment
+from opentill.storage.database import POSTGRES_PREFIX, DatabaseUnavailable
 from opentill.web import demo
 from opentill.web.app import build_app
 from opentill.web.cashier import app as cashier
 from opentill.web.console import app as console
+
+DATABASE_PATIENCE_S = 25.0
+"""How long a process that starts waits for PostgreSQL to answer; less than a parent waits for its processes."""
+DATABASE_RETRY_S = 2.0
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default: OPENTILL_HOST.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; default: OPENTILL_PORT.")]
@@ -49,7 +54,7 @@ def serve_command(
 ) -> None:
     """Run the gateway for real money, with the settings of the environment. SIGHUP restarts its processes in turn."""
     settings = _settings(host, port)
-    if workers > 1 and not settings.database_url.startswith("postgresql://"):
+    if workers > 1 and not settings.database_url.startswith(POSTGRES_PREFIX):
         raise typer.BadParameter("several processes need PostgreSQL; SQLite is for one")
     try:
         listener = socket.socket(fileno=listen_fd) if listen_fd is not None else bind(settings.host, settings.port)
@@ -117,9 +122,20 @@ async def _work(settings: Settings, lifeline: Lifeline | None) -> None:
 
 @asynccontextmanager
 async def _deployment(settings: Settings, clock: Clock) -> AsyncIterator[Deployment]:
-    async with open_deployment(
-        settings, clock=clock, public_base_url=settings.public_base_url, is_sandbox=False
-    ) as deployment:
+    """Open it, and wait when the database does not answer: this may be the middle of a failover."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + DATABASE_PATIENCE_S if settings.database_url.startswith(POSTGRES_PREFIX) else 0.0
+    async with AsyncExitStack() as stack:
+        while True:
+            opening = open_deployment(settings, clock=clock, public_base_url=settings.public_base_url, is_sandbox=False)
+            try:
+                deployment = await stack.enter_async_context(opening)
+                break
+            except DatabaseUnavailable as error:
+                if loop.time() >= give_up_at:
+                    raise
+                typer.echo(f"Waiting for the database: {error}", err=True)
+            await asyncio.sleep(DATABASE_RETRY_S)
         yield deployment
 
 
