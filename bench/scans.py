@@ -80,6 +80,7 @@ async def merchants(stage: Stage, engine: str, calls: int, count: int) -> list[S
         stage.stub() as (stub_url, _),
         stage.gateway(url, stub_url, merchants=count) as gateway,
     ):
+        await load.run([gateway.port], scans(1), clients=1)  # answered once all merchants are there
         meter = Meter(stage, engine, {"gateway": gateway.pid})
         found = []
         for case, requests in (("first call of each", mix(count)), ("later calls", mix(calls))):
